@@ -1,0 +1,1 @@
+"""Plansmith: trained model in, measured and deployable Triton model repository out."""

@@ -1,0 +1,37 @@
+"""Tensor names, dtypes and shapes, and how each dtype is called by Triton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# numpy name → Triton config name.
+# Source: triton-inference-server/server docs/user_guide/model_configuration.md, "Datatypes".
+TRITON_DTYPES = {
+    "bool": "TYPE_BOOL",
+    "uint8": "TYPE_UINT8",
+    "uint16": "TYPE_UINT16",
+    "uint32": "TYPE_UINT32",
+    "uint64": "TYPE_UINT64",
+    "int8": "TYPE_INT8",
+    "int16": "TYPE_INT16",
+    "int32": "TYPE_INT32",
+    "int64": "TYPE_INT64",
+    "float16": "TYPE_FP16",
+    "float32": "TYPE_FP32",
+    "float64": "TYPE_FP64",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """One tensor of a model: `shape` leaves out the batch axis; -1 is a free dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.dtype not in TRITON_DTYPES:
+            raise ValueError(f"{self.dtype!r} is not one of {', '.join(TRITON_DTYPES)}")
+        if not self.shape or any(size == 0 or size < -1 for size in self.shape):
+            raise ValueError(f"shape {list(self.shape)}: each size is positive, or -1 for free")
