@@ -1,7 +1,9 @@
 # A table of contents; the logic is in Python.
 PYTHON ?= python3
 UV := .venv/bin/uv pip install --quiet --python .venv/bin/python
-SOURCES := build tests
+# uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
+TORCH_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
+SOURCES := build tests model_repository
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test clean
@@ -11,10 +13,11 @@ help: ## what can be made
 
 setup: .venv/.ready ## install what the other targets need, into .venv
 
-.venv/.ready: build/pyproject.toml
+.venv/.ready: build/pyproject.toml build/constraints.txt
 	@$(PYTHON) -m venv .venv || { echo "no venv module: apt-get install python3-venv" >&2; exit 3; }
 	.venv/bin/pip install --quiet "uv>=0.5,<1"
-	$(UV) --editable "build[test]"
+	@echo "installing into .venv: 1 GB where a CPU build of torch can be had, else 6 GB"
+	$(UV) $(TORCH_LINKS) --constraint build/constraints.txt --editable "build[torch,openvino,samples,test]"
 	@touch $@
 
 check: setup ## lint and types
