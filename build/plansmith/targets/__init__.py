@@ -1,0 +1,1 @@
+"""One file per target, the same roles in each: list variants, compile."""
