@@ -1,0 +1,67 @@
+"""A refused call to the error a caller can act on, by its status alone, never by its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plansmith_client.calls import Call
+from plansmith_client.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelNotFound,
+    PlansmithClientError,
+    ServerFault,
+    ServerUnavailable,
+)
+
+# Triton's documented defaults: gRPC on 8001, health over HTTP on 8000.
+_IS_IT_RUNNING = (
+    "is tritonserver running, and is this its gRPC port (8001 by default)? "
+    "Ask its HTTP port: curl -i http://HOST:8000/v2/health/ready"
+)
+
+
+def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithClientError:
+    """The error for `status`, the name of a gRPC status; `details` is the server's text."""
+    who = _subject(call)
+    remaining_s = call.deadline.remaining_s()
+    late = remaining_s is not None and remaining_s <= 0
+    error: type[PlansmithClientError] = ServerFault
+    message = f"{who}: {url} answered {status}: {details}; the server's log may tell more"
+    if status == "DEADLINE_EXCEEDED" or (status == "UNAVAILABLE" and late):
+        return expired(call, url, status)
+    if status == "INVALID_ARGUMENT":
+        error, message = InvalidInput, f"{who}: {url} refused the request: {details}"
+    elif status == "NOT_FOUND":
+        error = ModelNotFound
+        message = f"{who}: {details}; what {url} serves: POST /v2/repository/index at its HTTP port"
+    # A server that shuts down cancels the calls it still has.
+    elif status in ("UNAVAILABLE", "CANCELLED"):
+        error = ServerUnavailable
+        message = f"{who}: {url} cannot be reached or takes no work: {details}; {_IS_IT_RUNNING}"
+    return error(message, **_fields(call), status=status)
+
+
+def expired(call: Call[Any], url: str, status: str | None = None) -> DeadlineExceeded:
+    """The error for a deadline that elapsed before the answer, or before the call was sent."""
+    elapsed_s = call.deadline.elapsed_s()
+    return DeadlineExceeded(
+        f"{_subject(call)}: no answer from {url} in {elapsed_s:.3f} s, "
+        f"timeout_s is {call.deadline.timeout_s:g}: allow more, or send less at a time",
+        **_fields(call),
+        status=status,
+    )
+
+
+def _subject(call: Call[Any]) -> str:
+    if not call.model:
+        return "server"
+    return call.model if call.version is None else f"{call.model} version {call.version}"
+
+
+def _fields(call: Call[Any]) -> dict[str, Any]:
+    return {
+        "model": call.model or None,
+        "version": call.version,
+        "elapsed_s": call.deadline.elapsed_s(),
+    }

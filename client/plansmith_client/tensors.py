@@ -1,0 +1,34 @@
+"""What a served model takes and gives, as the server describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorMetadata:
+    """One input or output: `dtype` is Triton's name, such as "FP32", "UINT8" or "BYTES".
+
+    `shape` is that of the array to send or of the one received: with the batch axis first if the
+    model batches; -1 is a free dimension. An `optional` input may be left out.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata:
+    """A served model. `versions` are those the server has; `max_batch_size` 0: no batch axis.
+
+    `version` is the one asked for; None leaves the choice to the server.
+    """
+
+    name: str
+    version: int | None
+    versions: tuple[int, ...]
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
+    max_batch_size: int

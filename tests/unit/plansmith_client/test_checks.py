@@ -1,0 +1,127 @@
+"""What the checks let through, and what they say about the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plansmith_client import checks
+from plansmith_client.checks import checked_inputs, only
+from plansmith_client.errors import InvalidInput
+from plansmith_client.tensors import ModelMetadata, TensorMetadata
+
+
+def model(*inputs: TensorMetadata, limit: int = 8) -> ModelMetadata:
+    return ModelMetadata(
+        name="m", version=3, versions=(3,), inputs=inputs, outputs=(), max_batch_size=limit
+    )
+
+
+IMAGE = TensorMetadata(name="image", dtype="UINT8", shape=(-1, 4, 5))
+WORDS = TensorMetadata(name="words", dtype="BYTES", shape=(-1, -1))
+
+
+def refused(metadata: ModelMetadata, **arrays: Any) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        checked_inputs(metadata, arrays)
+    assert (caught.value.model, caught.value.version) == ("m", 3)
+    return caught.value
+
+
+def words(*items: object) -> np.ndarray:
+    return np.array([items], dtype=object)
+
+
+dims = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+
+
+@given(dims, st.integers(1, 8), st.data())
+def test_any_fitting_array_passes(item: tuple[int, ...], batch: int, data: st.DataObject) -> None:
+    free = data.draw(st.tuples(*[st.booleans()] * len(item)))
+    shape = tuple(-1 if any_size else size for size, any_size in zip(item, free, strict=True))
+    spec = TensorMetadata(name="x", dtype="INT16", shape=(-1, *shape))
+    array = np.arange(batch * int(np.prod(item)), dtype=np.int16).reshape(batch, *item)
+    (tensor,) = checked_inputs(model(spec), {"x": array})
+    assert (tensor.name, tensor.dtype, tensor.shape) == ("x", "INT16", array.shape)
+    assert tensor.content.tobytes() == array.tobytes()
+
+
+@given(dims, dims)
+def test_only_the_models_shape_passes(wanted: tuple[int, ...], given_: tuple[int, ...]) -> None:
+    spec = TensorMetadata(name="x", dtype="FP32", shape=wanted)
+    array = np.zeros(given_, np.float32)
+    if wanted == given_:
+        checked_inputs(model(spec, limit=0), {"x": array})
+    else:
+        assert refused(model(spec, limit=0), x=array).tensor == "x"
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 5), np.uint8), "one item still has a batch axis, send image[None]"),
+        (np.zeros((1, 5, 4), np.uint8), "[N, 4, 5] with 1 <= N <= 8"),
+        (np.zeros((1, 4, 5, 1), np.uint8), "is [1, 4, 5, 1], the model takes [N, 4, 5]"),
+        (np.zeros((0, 4, 5), np.uint8), "has 0 items in its batch, the model takes 1 to 8"),
+        (np.zeros((9, 4, 5), np.uint8), "has 9 items in its batch, the model takes 1 to 8"),
+        (np.zeros((1, 4, 5)), "send image.astype('uint8') if its values are meant so"),
+        (np.zeros((1, 4, 5), np.int8), "is int8, the model takes uint8 (UINT8)"),
+        ([[0]], "is a list, not a NumPy array: np.asarray(..., 'uint8')"),
+    ],
+)
+def test_message_tells_given_expected_and_fix(array: Any, message: str) -> None:
+    error = refused(model(IMAGE), image=array)
+    assert message in str(error)
+    assert str(error).startswith("m: input image ")
+    assert error.tensor == "image"
+
+
+def test_byte_order_is_part_of_the_dtype() -> None:
+    spec = TensorMetadata(name="x", dtype="FP32", shape=(3,))
+    assert ".astype('float32')" in str(refused(model(spec, limit=0), x=np.zeros(3, ">f4")))
+
+
+def test_names() -> None:
+    array = np.zeros((1, 4, 5), np.uint8)
+    unknown = refused(model(IMAGE), imgae=array)
+    assert str(unknown) == "m: has image, no input 'imgae' (nearest: 'image')"
+    assert unknown.tensor == "imgae"
+    missing = refused(model(IMAGE, WORDS), image=array)
+    assert str(missing) == "m: input words is missing; inputs given: image"
+    assert missing.tensor == "words"
+
+
+def test_batches_must_agree() -> None:
+    error = refused(
+        model(IMAGE, WORDS),
+        image=np.zeros((2, 4, 5), np.uint8),
+        words=words(b"a"),
+    )
+    assert "batches differ (image 2, words 1)" in str(error)
+
+
+def test_bytes_take_bytes_and_str_only() -> None:
+    (tensor,) = checked_inputs(model(WORDS), {"words": words(b"a\0", "é")})
+    assert tensor.content.tobytes() == b"\2\0\0\0a\0\2\0\0\0\xc3\xa9"
+    assert "holds a NoneType" in str(refused(model(WORDS), words=words(b"a", None)))
+    # NumPy's own bytes and str lose trailing zeros.
+    for kind in ("S3", "U3"):
+        error = refused(model(WORDS), words=np.array([["a"]], kind))
+        assert ".astype('object')" in str(error)
+
+
+def test_too_much_for_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_MESSAGE_BYTES", 59)
+    checked_inputs(model(IMAGE), {"image": np.zeros((2, 4, 5), np.uint8)})
+    error = refused(model(IMAGE), image=np.zeros((3, 4, 5), np.uint8))
+    assert "60 bytes of input, one message holds 59" in str(error)
+
+
+def test_only() -> None:
+    assert only(model(IMAGE), "input") is IMAGE
+    with pytest.raises(InvalidInput, match=r"2 inputs \(image, words\), not one: call \.infer"):
+        only(model(IMAGE, WORDS), "input")

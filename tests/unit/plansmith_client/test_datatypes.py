@@ -1,0 +1,79 @@
+"""Arrays to bytes and back; the expected bytes are NumPy's or written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from tritonclient.utils import triton_to_np_dtype
+
+from plansmith_client.datatypes import decode, encode, numpy_dtype
+from plansmith_client.errors import PlansmithClientError
+
+NAMES = {
+    "BOOL": "?",
+    "INT8": "i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "UINT8": "u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+
+
+@given(st.sampled_from(sorted(NAMES)), st.data())
+def test_round_trip(name: str, data: st.DataObject) -> None:
+    shapes = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
+    array = data.draw(hnp.arrays(np.dtype(NAMES[name]), shapes))
+    content = encode(array)
+    assert content.dtype == np.uint8
+    assert content.tobytes() == array.tobytes()
+    back = decode(content.tobytes(), name, array.shape)
+    assert back.dtype == numpy_dtype(name) == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+def test_bfloat16_is_two_bytes_on_the_wire() -> None:
+    if np.dtype(triton_to_np_dtype("BF16")).itemsize != 2:
+        pytest.skip("this tritonclient is older than release 26.06: no NumPy type for BF16")
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    array = np.array([[1.5, -2]], bfloat16)
+    # bfloat16 is the upper half of a float32: 0x3FC00000 and 0xC0000000.
+    assert encode(array).tobytes() == b"\xc0\x3f\x00\xc0"
+    np.testing.assert_array_equal(decode(b"\xc0\x3f\x00\xc0", "BF16", (1, 2)), array)
+
+
+def test_memory_is_shared_where_it_can_be() -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    assert np.shares_memory(encode(array), array)
+    turned = array.transpose(2, 0, 1)
+    assert not np.shares_memory(encode(turned), array)
+    assert encode(turned).tobytes() == turned.tobytes()
+
+
+def test_decoded_array_lies_over_the_message_and_is_read_only() -> None:
+    content = np.arange(6, dtype=np.int64).tobytes()
+    array = decode(content, "INT64", (2, 3))
+    assert np.shares_memory(array, np.frombuffer(content, np.uint8))
+    assert not array.flags.writeable
+
+
+@given(st.lists(st.binary(max_size=5), max_size=4))
+def test_bytes_round_trip(items: list[bytes]) -> None:
+    array = np.empty((len(items), 1), dtype=object)
+    array[:, 0] = items
+    content = encode(array).tobytes()
+    assert content == b"".join(len(item).to_bytes(4, "little") + item for item in items)
+    assert decode(content, "BYTES", array.shape).tolist() == [[item] for item in items]
+
+
+def test_unknown_datatype() -> None:
+    with pytest.raises(PlansmithClientError, match="datatype FP4 has no NumPy type"):
+        numpy_dtype("FP4")

@@ -1,0 +1,94 @@
+"""The gRPC messages: what is written here is read back by tritonclient's own message classes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import service_pb2
+
+from plansmith_client import _grpc
+from plansmith_client.calls import ConfigCall, InferCall, InputTensor, MetadataCall
+from plansmith_client.deadline import Deadline, start
+from plansmith_client.errors import DeadlineExceeded, ServerFault
+
+HOUR = start(3600)
+
+
+def tensor(size: int, name: str = "x") -> InputTensor:
+    content = np.arange(size, dtype=np.uint8)
+    return InputTensor(name=name, dtype="UINT8", shape=(1, size), content=content)
+
+
+# The sizes at which a length takes one more byte.
+sizes = st.sampled_from([0, 1, 127, 128, 255, 16383, 16384, 2097152])
+
+
+@given(st.lists(sizes, min_size=1, max_size=3))
+def test_request_reads_back(lengths: list[int]) -> None:
+    inputs = tuple(tensor(size, f"x{place}") for place, size in enumerate(lengths))
+    call = InferCall(
+        deadline=HOUR, model="m", version=7, inputs=inputs, outputs=("y",), class_count=5
+    )
+    body, timeout_s = _grpc._prepare(call, "url")
+    request = service_pb2.ModelInferRequest.FromString(body)
+    assert (request.model_name, request.model_version) == ("m", "7")
+    assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
+        (one.name, "UINT8", list(one.shape)) for one in inputs
+    ]
+    assert list(request.raw_input_contents) == [one.content.tobytes() for one in inputs]
+    assert request.outputs[0].name == "y"
+    assert request.outputs[0].parameters["classification"].int64_param == 5
+    # The same deadline in both of its forms.
+    assert request.parameters["timeout"].int64_param == int(timeout_s * 1e6)
+    assert 3000 < timeout_s <= 3600
+
+
+def test_no_deadline_sends_none() -> None:
+    call = InferCall(deadline=start(math.inf), model="m", inputs=(tensor(3),))
+    body, timeout_s = _grpc._prepare(call, "url")
+    assert timeout_s is None
+    request = service_pb2.ModelInferRequest.FromString(body)
+    assert "timeout" not in request.parameters
+    assert request.model_version == ""
+    assert not request.outputs
+
+
+def test_elapsed_deadline_is_not_sent() -> None:
+    deadline = Deadline(started=0, timeout_s=1, clock=lambda: 1.5)
+    with pytest.raises(DeadlineExceeded) as caught:
+        _grpc._prepare(InferCall(deadline=deadline, model="m", inputs=()), "url")
+    assert (caught.value.elapsed_s, caught.value.status) == (1.5, None)
+
+
+def test_questions_name_the_model() -> None:
+    for kind, message in (
+        (MetadataCall, service_pb2.ModelMetadataRequest),
+        (ConfigCall, service_pb2.ModelConfigRequest),
+    ):
+        body, _ = _grpc._prepare(kind(deadline=HOUR, model="m", version=2), "url")
+        request = message.FromString(body)
+        assert (request.name, request.version) == ("m", "2")
+
+
+def test_answers() -> None:
+    response = service_pb2.ModelInferResponse(model_name="m")
+    response.outputs.add(name="y", datatype="FP32", shape=[1, 2])
+    with pytest.raises(ServerFault, match="1 outputs with 0 raw contents"):
+        _grpc._decode_infer(response.SerializeToString())
+    response.raw_output_contents.append(b"12345678")
+    (output,) = _grpc._decode_infer(response.SerializeToString())
+    assert (output.name, output.dtype, output.shape) == ("y", "FP32", (1, 2))
+    assert output.content == b"12345678"
+
+
+def test_config() -> None:
+    response = service_pb2.ModelConfigResponse()
+    response.config.max_batch_size = 6
+    response.config.input.add(name="x")
+    response.config.input.add(name="bias", optional=True)
+    reply = _grpc._decode_config(response.SerializeToString())
+    assert (reply.max_batch_size, reply.optional_inputs) == (6, frozenset({"bias"}))
