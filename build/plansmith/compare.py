@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """A variant against the original: shares are 0..1, divergences in nats."""
+    """A variant against the original: shares are 0..1, divergences in nats.
+
+    `expected_top1_drop` is the top-1 accuracy that is lost if the original's own probabilities are
+    right: the mean over all samples of p(original's class) - p(variant's class), both taken from
+    the original. A flip between two classes the original holds for equally likely costs nothing;
+    a flip away from a sure answer costs one. Needs no labels.
+    The two bounds are one-sided at `CONFIDENCE`.
+    """
 
     count: int
     top1_agreement: float
+    top1_agreement_low: float
+    expected_top1_drop: float
+    expected_top1_drop_high: float
     mean_kl: float
     max_abs_deviation: float
 
@@ -30,15 +44,63 @@ def compare_logits(original: NDArray[np.float32], variant: NDArray[np.float32]) 
         if not np.isfinite(logits).all():
             raise ValueError(f"the {name}'s answers hold NaN or infinity")
     reference, other = _log_softmax(original), _log_softmax(variant)
-    divergences = (np.exp(reference) * (reference - other)).sum(axis=1)
+    probabilities = np.exp(reference)
+    divergences = (probabilities * (reference - other)).sum(axis=1)
     deviations = np.abs(original.astype(np.float64) - variant.astype(np.float64))
-    agree = original.argmax(axis=1) == variant.argmax(axis=1)
+    rows = np.arange(len(original))
+    theirs, ours = original.argmax(axis=1), variant.argmax(axis=1)
+    losses = probabilities[rows, theirs] - probabilities[rows, ours]
+    flips = int((theirs != ours).sum())
     return Fidelity(
         count=len(original),
-        top1_agreement=float(agree.mean()),
+        top1_agreement=1 - flips / len(original),
+        top1_agreement_low=1 - share_bound(flips, len(original)),
+        expected_top1_drop=float(losses.mean()),
+        expected_top1_drop_high=_mean_bound(losses),
         mean_kl=float(divergences.mean()),
         max_abs_deviation=float(deviations.max()),
     )
+
+
+def share_bound(found: int, count: int) -> float:
+    """The largest share that `found` of `count` still agrees with at `CONFIDENCE`, one-sided.
+
+    Exact: C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated
+    in the case of the binomial" (1934), by bisection on the binomial distribution.
+    """
+    if not 0 <= found <= count or count == 0:
+        raise ValueError(f"{found} of {count} is not a share")
+    if found == count:
+        return 1.0
+    low, high = found / count, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _at_most(found, count, middle) > 1 - CONFIDENCE:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _at_most(found: int, count: int, share: float) -> float:
+    """The chance of `found` or fewer in `count` draws at `share` (0 < share < 1)."""
+    log_terms = (
+        math.lgamma(count + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(count - k + 1)
+        + k * math.log(share)
+        + (count - k) * math.log1p(-share)
+        for k in range(found + 1)
+    )
+    return math.fsum(math.exp(term) for term in log_terms)
+
+
+def _mean_bound(values: NDArray[np.float64]) -> float:
+    """Upper bound of the mean of many independent values, by the central limit theorem."""
+    if len(values) < 2:
+        return 1.0
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return min(1.0, float(values.mean()) + NormalDist().inv_cdf(CONFIDENCE) * error)
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

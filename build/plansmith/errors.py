@@ -1,8 +1,9 @@
 """What can go wrong, one class per thing a caller can do about it.
 
-PlansmithError                 (every error this package raises on purpose)
-└── UnusableInput              the user's file or argument is wrong     exit 2
-    └── BadRecipe              a recipe with one or more problems       exit 2
+PlansmithError                 (every error this package raises on purpose)    exit 1
+├── UnusableInput              the user's file or argument is wrong             exit 2
+│   └── BadRecipe              a recipe with one or more problems               exit 2
+└── LacksSomething             this machine lacks a program, library or right   exit 3
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ class UnusableInput(PlansmithError):
     """What the user wrote or named cannot be used; the message says what, where and the fix."""
 
     exit_code = 2
+
+
+class LacksSomething(PlansmithError):
+    """This machine lacks something; the message names the one line that puts it there."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True, kw_only=True)

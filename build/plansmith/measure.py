@@ -1,10 +1,40 @@
-"""Latency samples → the figures a report may quote. Pure: the clock is the caller's."""
+"""Engines → throughput and latency, and latency samples → the figures a report may quote."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Feed = Mapping[str, NDArray[Any]]
+
+
+class Engine(Protocol):
+    """A model made ready to run on one target in one way; every target's `open` returns one."""
+
+    batch_size: int
+
+    def single(self, feed: Feed) -> object:
+        """Answers one row, as an idle server would: with the whole machine."""
+        ...
+
+    def start(self, feed: Feed) -> None:
+        """Begins one batch of `batch_size` rows; returns as soon as a next one can be begun."""
+        ...
+
+    def finish(self) -> None:
+        """Returns when every batch begun is answered."""
+        ...
+
+    def answer(self, feed: Feed) -> dict[str, NDArray[Any]]:
+        """Outputs by name for any number of rows, in batches of `batch_size`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +47,24 @@ class LatencySummary:
     p95_ms: float
     p99_ms: float
     max_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """Items per second of a saturated engine over `rounds` timed rounds: median and range."""
+
+    rounds: int
+    median_per_s: float
+    low_per_s: float
+    high_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long to time: every engine gets `seconds` of load and of single requests a round."""
+
+    rounds: int = 5
+    seconds: float = 0.4
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -47,3 +95,99 @@ def summarise(latencies_ms: Sequence[float]) -> LatencySummary:
         p99_ms=p99_ms,
         max_ms=ordered[-1],
     )
+
+
+def spread(rates_per_s: Sequence[float]) -> Throughput:
+    """Median and range of the rounds' rates; raises ValueError where there are none."""
+    if not rates_per_s:
+        raise ValueError("no rounds: a rate of nothing is unknown, not zero")
+    return Throughput(
+        rounds=len(rates_per_s),
+        median_per_s=statistics.median(rates_per_s),
+        low_per_s=min(rates_per_s),
+        high_per_s=max(rates_per_s),
+    )
+
+
+def rows(feed: Feed, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    """Views of the rows start..stop of every input."""
+    return {name: array[start:stop] for name, array in feed.items()}
+
+
+def batches(feed: Feed, batch_size: int) -> Iterator[tuple[int, int, dict[str, NDArray[Any]]]]:
+    """(first row, rows that count, batch) for all rows of `feed`, in order.
+
+    The last batch is filled up with its last row where rows are missing; those do not count.
+    """
+    total = len(next(iter(feed.values())))
+    for start in range(0, total, batch_size):
+        batch = rows(feed, start, min(start + batch_size, total))
+        have = len(next(iter(batch.values())))
+        if have < batch_size:
+            batch = {
+                name: np.concatenate([array, np.repeat(array[-1:], batch_size - have, axis=0)])
+                for name, array in batch.items()
+            }
+        yield start, have, batch
+
+
+def in_batches(
+    feed: Feed, batch_size: int, run: Callable[[Feed], Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """The answers of `run` to all rows of `feed`, one batch after the other.
+
+    `run` may reuse its buffers: they are copied.
+    """
+    parts = [
+        {name: array[:have].copy() for name, array in run(batch).items()}
+        for _, have, batch in batches(feed, batch_size)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def time_engines(
+    engines: Mapping[str, Engine],
+    feed: Feed,
+    plan: Plan,
+    tick: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, tuple[Throughput, LatencySummary]]:
+    """Throughput and single-request latency of each engine, all interleaved round by round.
+
+    Interleaved, so that a slow moment of the machine falls on all alike. `tick` is told the name
+    of each engine before its turn. `feed` holds at least as many rows as the largest batch.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in engines}
+    latencies_ms: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(plan.rounds):
+        for name, engine in engines.items():
+            tick(name)
+            rates[name].append(_flood(engine, feed, plan.seconds, clock))
+            latencies_ms[name] += _one_by_one(engine, feed, plan.seconds, clock)
+    return {name: (spread(rates[name]), summarise(latencies_ms[name])) for name in engines}
+
+
+def _flood(engine: Engine, feed: Feed, seconds: float, clock: Callable[[], float]) -> float:
+    batch = rows(feed, 0, engine.batch_size)
+    engine.start(batch)  # not counted: the first batch finds cold caches
+    engine.finish()
+    begun, batches = clock(), 0
+    # At least one, however busy the machine is: a rate of 0 would be divided by.
+    while not batches or clock() - begun < seconds:
+        engine.start(batch)
+        batches += 1
+    engine.finish()
+    return batches * engine.batch_size / (clock() - begun)
+
+
+def _one_by_one(
+    engine: Engine, feed: Feed, seconds: float, clock: Callable[[], float]
+) -> list[float]:
+    one = rows(feed, 0, 1)
+    engine.single(one)
+    begun, samples_ms = clock(), list[float]()
+    while not samples_ms or clock() - begun < seconds:
+        sent = clock()
+        engine.single(one)
+        samples_ms.append((clock() - sent) * 1e3)
+    return samples_ms

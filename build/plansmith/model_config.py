@@ -6,7 +6,7 @@ Source of the fields: triton-inference-server/common protobuf/model_config.proto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from plansmith.tensors import TRITON_DTYPES, TensorSpec
@@ -17,18 +17,37 @@ class DynamicBatching:
     """How long a request may wait for company; 0 batches only what is queued already."""
 
     max_queue_delay_microseconds: int
+    preferred_batch_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_queue_delay_microseconds < 0:
             raise ValueError("max_queue_delay_microseconds is negative")
+        if any(size < 1 for size in self.preferred_batch_sizes):
+            raise ValueError("a preferred batch size is below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceGroup:
+    """`count` instances; `priority` 2 gets half the turns of 1 when both are free.
+
+    The server honours priorities only when started with --rate-limit=execution_count.
+    """
+
+    count: int
+    priority: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.priority < 1:
+            raise ValueError("count and priority are at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """One model on one target. `inputs` and `outputs` leave out the batch axis.
 
-    `parameters` are the backend's own, all strings. Raises ValueError for a state that Triton's
-    ValidateModelConfig refuses or in which a batcher could never batch.
+    `label_files` are (output, file in the model's folder); `served_version` None serves the latest;
+    every warm-up sends zeros. `parameters` are the backend's own, all strings. Raises ValueError
+    for a state that Triton's ValidateModelConfig refuses or in which a batcher could never batch.
     """
 
     name: str
@@ -36,8 +55,11 @@ class ModelConfig:
     max_batch_size: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    instance_count: int
+    instance_groups: tuple[InstanceGroup, ...]
     dynamic_batching: DynamicBatching | None = None
+    served_version: int | None = None
+    label_files: tuple[tuple[str, str], ...] = ()
+    warm_up_batch_sizes: tuple[int, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,12 +68,27 @@ class ModelConfig:
             raise ValueError(f"model name {self.name!r} is empty or has a dot")
         if not self.inputs or not self.outputs:
             raise ValueError("a model needs at least one input and one output")
-        if self.instance_count < 1:
-            raise ValueError("instance_count is below 1")
+        if not self.instance_groups:
+            raise ValueError("a model needs at least one instance group")
         if self.max_batch_size < 0:
             raise ValueError("max_batch_size is negative")
         if self.dynamic_batching is not None and self.max_batch_size == 0:
             raise ValueError("dynamic batching needs max_batch_size of at least 1")
+        preferred = self.dynamic_batching.preferred_batch_sizes if self.dynamic_batching else ()
+        if any(size > self.max_batch_size for size in preferred):
+            raise ValueError("a preferred batch size is above max_batch_size")
+        if not {name for name, _ in self.label_files} <= {spec.name for spec in self.outputs}:
+            raise ValueError("a label file is for an output that the model does not have")
+        if self.served_version is not None and self.served_version < 1:
+            raise ValueError("version numbers start at 1")
+        if self.warm_up_batch_sizes:
+            self._check_warm_up()
+
+    def _check_warm_up(self) -> None:
+        if any(size < 1 or size > max(self.max_batch_size, 1) for size in self.warm_up_batch_sizes):
+            raise ValueError("a warm-up batch size is not between 1 and max_batch_size")
+        if any(-1 in spec.shape for spec in self.inputs):
+            raise ValueError("warm-up needs inputs without free dimensions")
 
 
 def render(config: ModelConfig) -> str:
@@ -60,24 +97,49 @@ def render(config: ModelConfig) -> str:
         f"name: {_quoted(config.name)}",
         f"backend: {_quoted(config.backend)}",
         f"max_batch_size: {config.max_batch_size}",
-        *_tensors("input", config.inputs),
-        *_tensors("output", config.outputs),
-        f"instance_group [ {{ count: {config.instance_count} kind: KIND_CPU }} ]",
+        *_tensors("input", config.inputs, {}),
+        *_tensors("output", config.outputs, dict(config.label_files)),
+        *(
+            f"instance_group [ {{ count: {group.count} kind: KIND_CPU"
+            f" rate_limiter {{ priority: {group.priority} }} }} ]"
+            for group in config.instance_groups
+        ),
     ]
+    if config.served_version is not None:
+        lines.append(f"version_policy {{ specific {{ versions: [ {config.served_version} ] }} }}")
     if config.dynamic_batching is not None:
-        delay = config.dynamic_batching.max_queue_delay_microseconds
-        lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {delay} }}")
+        lines.append(_dynamic_batching(config.dynamic_batching))
     lines += [
         f"parameters {{ key: {_quoted(key)} value {{ string_value: {_quoted(value)} }} }}"
         for key, value in config.parameters
     ]
+    lines += [_warm_up(size, config.inputs) for size in config.warm_up_batch_sizes]
     return "\n".join(lines) + "\n"
 
 
-def _tensors(field: str, specs: Iterable[TensorSpec]) -> list[str]:
+def _dynamic_batching(batching: DynamicBatching) -> str:
+    preferred = f" preferred_batch_size: {list(batching.preferred_batch_sizes)}"
+    return (
+        "dynamic_batching {"
+        f" max_queue_delay_microseconds: {batching.max_queue_delay_microseconds}"
+        f"{preferred if batching.preferred_batch_sizes else ''} }}"
+    )
+
+
+def _warm_up(batch_size: int, inputs: Iterable[TensorSpec]) -> str:
+    tensors = " ".join(
+        f"inputs {{ key: {_quoted(spec.name)} value {{ data_type: {TRITON_DTYPES[spec.dtype]}"
+        f" dims: {list(spec.shape)} zero_data: true }} }}"
+        for spec in inputs
+    )
+    return f'model_warmup [ {{ name: "batch {batch_size}" batch_size: {batch_size} {tensors} }} ]'
+
+
+def _tensors(field: str, specs: Iterable[TensorSpec], label_files: Mapping[str, str]) -> list[str]:
+    labels = {name: f" label_filename: {_quoted(file)}" for name, file in label_files.items()}
     return [
         f"{field} [ {{ name: {_quoted(spec.name)} data_type: {TRITON_DTYPES[spec.dtype]}"
-        f" dims: {list(spec.shape)} }} ]"
+        f" dims: {list(spec.shape)}{labels.get(spec.name, '')} }} ]"
         for spec in specs
     ]
 

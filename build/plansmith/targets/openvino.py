@@ -1,56 +1,196 @@
-"""OpenVINO on the CPU: which variants to try, and ONNX → a compiled model for one of them."""
+"""OpenVINO on the CPU: which variants to try, ONNX → IR files, IR → an engine for one variant."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    import onnx
+import numpy as np
+from numpy.typing import NDArray
 
+from plansmith import model_config
+from plansmith.measure import Feed, batches
+from plansmith.recipe import Recipe
+
+MODEL_FILE = "model.xml"
 # OpenVINO's names: INFERENCE_PRECISION_HINT, docs "Precision Control".
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+# As /proc/cpuinfo calls the units that make BF16 arithmetic worth trying.
+BF16_FEATURES = ("avx512_bf16", "amx_bf16")
+# Of an instance that gets its turn only while the first one is busy.
+LAST_PRIORITY = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to run a model: `batch_size` None leaves the shape dynamic."""
+    """One way to run a model: `streams` batches of `batch_size` side by side on `threads` threads.
+
+    `static` compiles for exactly that batch size; otherwise the batch axis stays dynamic.
+    """
 
     precision: str
     streams: int
     threads: int
-    batch_size: int | None
+    batch_size: int
+    static: bool
 
     @property
     def name(self) -> str:
-        """For instance bf16-s2t2-b1, or bf16-s1t2-dynamic."""
-        batch = "dynamic" if self.batch_size is None else f"b{self.batch_size}"
-        return f"{self.precision}-s{self.streams}t{self.threads}-{batch}"
+        """For instance bf16-s2t2-b4, or bf16-s1t2-b1-dynamic."""
+        shape = "" if self.static else "-dynamic"
+        return f"{self.precision}-s{self.streams}t{self.threads}-b{self.batch_size}{shape}"
+
+    @property
+    def static_batch_sizes(self) -> tuple[int, ...]:
+        """The fixed shapes that serve any batch: powers of two from `batch_size` down to 1."""
+        if not self.static:
+            return ()
+        return tuple(sorted({self.batch_size, *_powers_of_two(self.batch_size)}, reverse=True))
 
 
-def list_variants(*, cores: int, has_bf16: bool) -> tuple[Variant, ...]:
-    """All variants worth timing: none asks for more threads, or streams, than `cores`."""
+def _powers_of_two(limit: int) -> list[int]:
+    return [1 << power for power in range(limit.bit_length())]
+
+
+def list_variants(
+    *, cores: int, has_bf16: bool, max_batch_size: int, static: bool
+) -> tuple[Variant, ...]:
+    """All variants worth timing: none asks for more streams or threads than `cores`.
+
+    `static` False where the model has free dimensions besides the batch, so that no shape can be
+    fixed. Of the dynamic shapes only the smallest and the largest batch are timed.
+    """
     precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
-    streams = tuple(sorted({1, cores}))
+    ends = sorted({1, max_batch_size})
+    shapes = [(size, False) for size in ends]
+    if static:
+        middle = [size for size in (4,) if size < max_batch_size]
+        shapes = [(size, True) for size in sorted({*ends, *middle})] + shapes
     return tuple(
-        Variant(precision=precision, streams=count, threads=cores, batch_size=batch_size)
-        for precision, count, batch_size in itertools.product(precisions, streams, (1, None))
+        Variant(
+            precision=precision, streams=streams, threads=cores, batch_size=size, static=is_static
+        )
+        for precision, streams, (size, is_static) in itertools.product(
+            precisions, sorted({1, cores}), shapes
+        )
     )
 
 
-def compile_variant(model: onnx.ModelProto, variant: Variant) -> Any:
-    """The `openvino.CompiledModel` of `model` on this CPU, in the precision that is hinted."""
+def compile_model(onnx_file: Path, folder: Path) -> None:
+    """Writes model.xml and model.bin into `folder`; weights stay FP32, the batch axis dynamic."""
+    import openvino
+
+    # Half-precision weights would change the FP32 variant; the precision is the engine's to choose.
+    read = openvino.Core().read_model(onnx_file)
+    openvino.save_model(read, folder / MODEL_FILE, compress_to_fp16=False)
+
+
+def serving_config(
+    variant: Variant, name: str, recipe: Recipe, version: int
+) -> model_config.ModelConfig:
+    """How Triton is to serve `variant`: as many instances as it has streams, one stream each.
+
+    One instance gets nearly all turns while requests come one at a time: its caches stay warm and
+    it runs them on all threads (see deploy/backends/openvino).
+    """
+    sizes = variant.static_batch_sizes
+    parameters = {
+        "NUM_STREAMS": str(variant.streams),
+        "INFERENCE_NUM_THREADS": str(variant.threads),
+    }
+    if variant.precision == "bf16":
+        parameters["HINT_BF16"] = "YES"  # the one value that the C++ backend knows
+    if sizes:
+        parameters["STATIC_BATCH_SIZES"] = ",".join(str(size) for size in sizes)
+    others = variant.streams - 1
+    groups = [model_config.InstanceGroup(count=1)]
+    if others:
+        groups.append(model_config.InstanceGroup(count=others, priority=LAST_PRIORITY))
+    warm = sorted({1, variant.batch_size}) if sizes else []
+    preferred = (variant.batch_size,) if variant.batch_size > 1 else ()
+    return model_config.ModelConfig(
+        name=name,
+        backend="openvino",
+        max_batch_size=recipe.max_batch_size,
+        inputs=tuple(tensor.spec for tensor in recipe.inputs),
+        outputs=tuple(tensor.spec for tensor in recipe.outputs),
+        instance_groups=tuple(groups),
+        # No delay: where the queue is empty waiting only costs, where it is not there is no need.
+        dynamic_batching=model_config.DynamicBatching(
+            max_queue_delay_microseconds=0, preferred_batch_sizes=preferred
+        ),
+        served_version=version,
+        label_files=tuple(
+            (output.spec.name, output.labels) for output in recipe.outputs if output.labels
+        ),
+        warm_up_batch_sizes=tuple(warm),
+        parameters=tuple(parameters.items()),
+    )
+
+
+def open_engine(path: Path, variant: Variant) -> OpenVinoEngine:
+    """The IR at `path` compiled for `variant` on this CPU."""
+    return OpenVinoEngine(path, variant)
+
+
+class OpenVinoEngine:
+    """One variant, ready to run: see plansmith.measure.Engine."""
+
+    def __init__(self, path: Path, variant: Variant) -> None:
+        import openvino
+
+        self.batch_size = variant.batch_size
+        size = variant.batch_size if variant.static else None
+        compiled = _compile(path, variant, size, variant.streams)
+        self._outputs = [port.any_name for port in compiled.outputs]
+        self._queue = openvino.AsyncInferQueue(compiled, variant.streams)
+        # Its own queue: a callback costs time, which the timed one must not spend.
+        self._answering = openvino.AsyncInferQueue(compiled, variant.streams)
+        if (size, variant.streams) != (1, 1):
+            compiled = _compile(path, variant, 1 if variant.static else None, 1)
+        self._single = compiled.create_infer_request()
+
+    def single(self, feed: Feed) -> object:
+        return self._single.infer(dict(feed), share_inputs=True, share_outputs=True)
+
+    def start(self, feed: Feed) -> None:
+        self._queue.start_async(dict(feed), share_inputs=True)
+
+    def finish(self) -> None:
+        self._queue.wait_all()
+
+    def answer(self, feed: Feed) -> dict[str, NDArray[Any]]:
+        found: dict[int, dict[str, NDArray[Any]]] = {}
+
+        def keep(request: Any, place: tuple[int, int]) -> None:
+            start, count = place
+            results = zip(self._outputs, request.results.values(), strict=True)
+            # The request's buffers are used again for the next batch: copy out of them.
+            found[start] = {name: array[:count].copy() for name, array in results}
+
+        self._answering.set_callback(keep)
+        for start, count, batch in batches(feed, self.batch_size):
+            # Copied: a filled-up last batch must live until it is answered.
+            self._answering.start_async(dict(batch), (start, count), share_inputs=False)
+        self._answering.wait_all()
+        ordered = [found[start] for start in sorted(found)]
+        return {name: np.concatenate([part[name] for part in ordered]) for name in self._outputs}
+
+
+def _compile(path: Path, variant: Variant, batch_size: int | None, streams: int) -> Any:
     import openvino
 
     core = openvino.Core()
-    read = core.read_model(model.SerializeToString(), b"")
-    if variant.batch_size is not None:
-        batch = variant.batch_size
-        read.reshape({value: [batch, *list(value.partial_shape)[1:]] for value in read.inputs})
+    model = core.read_model(path)
+    if batch_size is not None:
+        model.reshape({port: [batch_size, *list(port.partial_shape)[1:]] for port in model.inputs})
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[variant.precision],
-        "NUM_STREAMS": variant.streams,
+        "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": variant.threads,
+        # As in the served backend, whose instances must not be pinned onto the same core.
+        "ENABLE_CPU_PINNING": False,
     }
-    return core.compile_model(read, "CPU", settings)
+    return core.compile_model(model, "CPU", settings)

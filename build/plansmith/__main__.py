@@ -1,0 +1,7 @@
+"""`python -m plansmith`."""
+
+import sys
+
+from plansmith.cli import main
+
+sys.exit(main())

@@ -1,0 +1,78 @@
+"""Products of stages by key: a stage whose inputs have not changed is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plansmith.errors import PlansmithError
+
+
+def key_of(parts: Iterable[str | bytes]) -> str:
+    """A short digest of `parts`, in order; no two lists of parts share one by their joints."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Folders under `root`, one for each stage and key; a folder that exists is complete."""
+
+    root: Path
+
+    def find(self, stage: str, key: str) -> Path | None:
+        """The product, or None where it has not been made."""
+        folder = self.root / stage / key
+        return folder if folder.is_dir() else None
+
+    def drop(self, stage: str, key: str) -> None:
+        """Forgets the product, so that it is made anew."""
+        folder = self.find(stage, key)
+        if folder is not None:
+            shutil.rmtree(folder)
+
+    def make(self, stage: str, key: str, write: Callable[[Path], None]) -> Path:
+        """The product's folder, filled by `write` unless it is there already.
+
+        `write` gets an empty folder, which gets its final name only when `write` returns: one that
+        is interrupted, killed, or runs out of disk leaves nothing that could be taken for whole.
+        """
+        found = self.find(stage, key)
+        if found is not None:
+            return found
+        final = self.root / stage / key
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=final.parent))
+        except OSError as error:
+            raise PlansmithError(
+                f"{final.parent}: cannot write the cache: {error.strerror}; "
+                "free space or name another with --cache"
+            ) from error
+        try:
+            write(unfinished)
+            _rename(unfinished, final)
+        except OSError as error:
+            raise PlansmithError(
+                f"{error.filename or unfinished}: {error.strerror} during {stage}; "
+                "free space and build again: finished stages are kept"
+            ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return final
+
+
+def _rename(unfinished: Path, final: Path) -> None:
+    try:
+        unfinished.replace(final)
+    except OSError:
+        # "Not empty" where another build has made the same product meanwhile: its is as good.
+        if not final.is_dir():
+            raise

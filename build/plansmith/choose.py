@@ -1,0 +1,103 @@
+"""Which variant is served, and why not each of the others. Pure: figures in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from plansmith.compare import Fidelity
+from plansmith.manifest import Trial
+from plansmith.recipe import Budget
+
+# Below this many samples neither bound of compare.py means much: three hundred is where "no flip
+# seen" first proves less than one in a hundred (the rule of three), and where the central limit
+# theorem is commonly trusted for skewed values.
+MIN_SAMPLES = 300
+# Two medians closer than this are the same on a machine that others share: lower latency decides.
+TIE_SHARE = 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the accuracy gate says of one variant."""
+
+    passed: bool
+    reason: str
+
+
+def judge(fidelity: Fidelity, budget: Budget) -> Judgement:
+    """Whether `fidelity` keeps `budget` with confidence; the reason carries the figures."""
+    if budget.metric == "top1_agreement":
+        seen, worst = 1 - fidelity.top1_agreement, 1 - fidelity.top1_agreement_low
+        what = "top-1 answers that differ"
+    else:
+        seen, worst = fidelity.expected_top1_drop, fidelity.expected_top1_drop_high
+        what = "expected top-1 drop"
+    figures = (
+        f"{what} {seen:.3%} on {fidelity.count} samples, at most {worst:.3%} at 95 %, "
+        f"budget {budget.max_drop:.3%}"
+    )
+    if seen > budget.max_drop:
+        return Judgement(passed=False, reason=f"over the accuracy budget: {figures}")
+    if fidelity.count >= MIN_SAMPLES and worst <= budget.max_drop:
+        return Judgement(passed=True, reason=figures)
+    need = f"; needs at least {MIN_SAMPLES} samples" if fidelity.count < MIN_SAMPLES else ""
+    if budget.accept_not_proven:
+        return Judgement(passed=True, reason=f"NOT PROVEN, accepted by the recipe: {figures}{need}")
+    return Judgement(
+        passed=False,
+        reason=f"not proven: {figures}{need}; add evaluation data, or set "
+        "budget.accept_not_proven in the recipe",
+    )
+
+
+def choose(trials: Sequence[Trial], budget: Budget) -> tuple[Trial, ...]:
+    """`trials` with a verdict and a reason on each candidate; at most one is "chosen".
+
+    A candidate is a trial with a fidelity. It is refused where the accuracy gate says so, or where
+    it is slower than the reference (the fastest trial with verdict "reference"): a variant that
+    costs accuracy and buys no speed has no use. None chosen means that nothing passed.
+    """
+    references = [trial for trial in trials if trial.verdict == "reference"]
+    reference = max(references, key=lambda trial: trial.throughput.median_per_s)
+    judged = [_gate(trial, reference, budget) for trial in trials]
+    passed = [trial for trial in judged if trial.verdict == "kept"]
+    if not passed:
+        return tuple(judged)
+    best = max(trial.throughput.median_per_s for trial in passed)
+    ties = [t for t in passed if t.throughput.median_per_s >= best * (1 - TIE_SHARE)]
+    chosen = min(ties, key=lambda trial: (trial.batch_size, trial.latency.p50_ms))
+    return tuple(_rank(trial, chosen, reference, best) for trial in judged)
+
+
+def _gate(trial: Trial, reference: Trial, budget: Budget) -> Trial:
+    if trial.fidelity is None:
+        return trial
+    speedup = trial.throughput.median_per_s / reference.throughput.median_per_s
+    judgement = judge(trial.fidelity, budget)
+    if not judgement.passed:
+        return replace(trial, verdict="refused", reason=judgement.reason)
+    if speedup < 1:
+        return replace(
+            trial,
+            verdict="refused",
+            reason=f"slower than {reference.name}: {speedup:.2f}x its throughput",
+        )
+    return replace(trial, verdict="kept", reason=judgement.reason)
+
+
+def _rank(trial: Trial, chosen: Trial, reference: Trial, best: float) -> Trial:
+    if trial.verdict != "kept":
+        return trial
+    speed = trial.throughput.median_per_s
+    speedup = f"{speed / reference.throughput.median_per_s:.2f}x {reference.name}"
+    if trial.name == chosen.name:
+        how = (
+            "fastest"
+            if speed == best
+            else f"within {TIE_SHARE:.0%} of the fastest, smaller batch or lower latency"
+        )
+        return replace(trial, verdict="chosen", reason=f"{how}: {speedup}; {trial.reason}")
+    behind = 1 - speed / chosen.throughput.median_per_s
+    slower = f"{behind:.0%} slower than" if behind > 0 else "larger batch or latency than"
+    return replace(trial, reason=f"{slower} {chosen.name}; {speedup}; {trial.reason}")

@@ -1,0 +1,149 @@
+"""Files → one call each to a served model, typed by the model's own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plansmith.errors import LacksSomething, PlansmithError, UnusableInput
+
+if TYPE_CHECKING:
+    from plansmith_client import Client, ModelMetadata, Ranked, TensorMetadata
+
+# What a classifier trained on ImageNet is judged on: the middle of the picture, of which the model
+# sees seven eighths of the shorter side. Source: "crop_padding = 32" of 256 in
+# tensorflow/tpu models/official/efficientnet/preprocessing.py.
+MIDDLE_SHARE = 0.875
+ARRAY_SUFFIXES = (".npy",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the server said of one file: ranked classes of each item, or the outputs as they are.
+
+    `classes` is empty where the model's output has no labels on the server.
+    """
+
+    file: Path
+    classes: tuple[tuple[Ranked, ...], ...]
+    outputs: dict[str, NDArray[Any]]
+
+
+def ask(
+    model: str, files: Sequence[Path], *, url: str, top: int, timeout_s: float
+) -> tuple[Answer, ...]:
+    """The answers for `files` in order.
+
+    Raises UnusableInput for a file that cannot be read or that does not fit the model, and for a
+    model that is not there; LacksSomething without the client; PlansmithError where the server
+    cannot be reached or fails.
+    """
+    with connected(url, timeout_s) as client:
+        served = client.model(model)
+        metadata = served.metadata()
+        arrays = [read_input(file, metadata) for file in files]
+        answers: list[Answer] = []
+        for file, array in zip(files, arrays, strict=True):
+            classes: tuple[tuple[Ranked, ...], ...] = ()
+            if _ranks(metadata):
+                classes = tuple(tuple(item) for item in served.classify(array, top=top))
+            labelled = any(one.label is not None for item in classes for one in item)
+            name = metadata.inputs[0].name
+            answers.append(
+                Answer(
+                    file=file,
+                    classes=classes if labelled else (),
+                    outputs={} if labelled else served.infer({name: array}),
+                )
+            )
+        return tuple(answers)
+
+
+@contextmanager
+def connected(url: str, timeout_s: float) -> Iterator[Client]:
+    """A client of the server at `url`; the client's errors become this program's."""
+    try:
+        from plansmith_client import (
+            Client,
+            InvalidInput,
+            MissingExtra,
+            ModelNotFound,
+            PlansmithClientError,
+        )
+    except ImportError as error:
+        raise LacksSomething('pip install "plansmith-client[grpc]"') from error
+    try:
+        with Client(url, timeout_s=timeout_s) as client:
+            yield client
+    except MissingExtra as error:
+        raise LacksSomething(str(error)) from error
+    except (InvalidInput, ModelNotFound) as error:
+        raise UnusableInput(str(error)) from error
+    except PlansmithClientError as error:
+        raise PlansmithError(str(error)) from error
+
+
+def _ranks(metadata: ModelMetadata) -> bool:
+    """Whether the only output may be class scores: one row of them for each item."""
+    rank = 2 if metadata.max_batch_size else 1
+    return len(metadata.outputs) == 1 and len(metadata.outputs[0].shape) == rank
+
+
+def read_input(file: Path, metadata: ModelMetadata) -> NDArray[Any]:
+    """`file` as the array that the model's only input takes, with the batch axis if it batches.
+
+    A picture becomes the middle of it at the model's size; an .npy is sent as it is, one item or a
+    batch of them. Raises UnusableInput.
+    """
+    if len(metadata.inputs) != 1:
+        names = ", ".join(spec.name for spec in metadata.inputs)
+        raise UnusableInput(
+            f"{metadata.name}: has inputs {names}: use plansmith_client for more than one"
+        )
+    spec = metadata.inputs[0]
+    if not file.is_file():
+        raise UnusableInput(f"{file}: no such file")
+    if file.suffix in ARRAY_SUFFIXES:
+        return _read_array(file, spec)
+    item = spec.shape[1:] if metadata.max_batch_size else spec.shape
+    if spec.dtype != "UINT8" or len(item) != 3 or item[2] != 3 or -1 in item:
+        raise UnusableInput(
+            f"{file}: {metadata.name} takes {spec.dtype} {list(item)}, which is not a picture "
+            "(UINT8 [height, width, 3]): give an .npy"
+        )
+    picture = read_picture(file, height=item[0], width=item[1])
+    return picture[None] if metadata.max_batch_size else picture
+
+
+def _read_array(file: Path, spec: TensorMetadata) -> NDArray[Any]:
+    try:
+        # Never unpickles: a data file must not be able to run code.
+        array = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UnusableInput(f"{file}: not a readable .npy file: {error}") from error
+    return array[None] if array.ndim == len(spec.shape) - 1 else array
+
+
+def read_picture(file: Path, *, height: int, width: int) -> NDArray[np.uint8]:
+    """The middle of the picture in `file`, uint8 [height, width, 3] RGB."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise LacksSomething('reading pictures: pip install "plansmith[client]"') from error
+    try:
+        with Image.open(file) as opened:
+            # A camera notes which way up it was held instead of turning the pixels.
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnusableInput(f"{file}: not a readable picture: {error}") from error
+    scale = min(picture.width / width, picture.height / height) * MIDDLE_SHARE
+    across, down = width * scale, height * scale
+    left, top = (picture.width - across) / 2, (picture.height - down) / 2
+    box = (left, top, left + across, top + down)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC, box=box))

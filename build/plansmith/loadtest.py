@@ -1,0 +1,91 @@
+"""The load tester's edge: Locust as a program of its own, because it patches its whole process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from plansmith import load_result, places
+from plansmith.errors import LacksSomething, PlansmithError
+from plansmith.load_result import LoadResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One load run: a closed loop where `concurrency` is given, else an open one at `rate_per_s`.
+
+    `samples`: .npz or .npy of real samples; None: random ones.
+    """
+
+    model: str
+    url: str
+    concurrency: int | None
+    rate_per_s: float | None
+    duration_s: float
+    p99_ms: float
+    samples: Path | None
+    warmup_s: float = 2.0
+
+
+def start(run: Run, result: Path | None, *, quiet: bool = False) -> int:
+    """Runs Locust to its end; its exit code: 0 pass, 1 fail or no server, 2 bad arguments,
+    4 unclear. `quiet` sends what it prints to stderr. Raises LacksSomething without Locust,
+    KeyboardInterrupt where it was interrupted.
+    """
+    if importlib.util.find_spec("locust") is None:
+        raise LacksSomething('load tests: pip install "plansmith[load]"')
+    # Ctrl-C reaches Locust too, from the terminal: wait for it to end instead of leaving it.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            command(run, result),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if quiet else None,
+            # Its modules import each other by name, and its client is this environment's.
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            preexec_fn=_restore_interrupt,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if done.returncode in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    return done.returncode
+
+
+def _restore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def command(run: Run, result: Path | None) -> list[str]:
+    """Locust's command line."""
+    arguments = {
+        "model": run.model,
+        "url": run.url,
+        "concurrency": run.concurrency,
+        "rate": run.rate_per_s,
+        "duration-s": run.duration_s,
+        "warmup-s": run.warmup_s,
+        "p99-ms": run.p99_ms,
+        "input": run.samples,
+        "json": result,
+    }
+    given = [f"--{name}={value}" for name, value in arguments.items() if value is not None]
+    locust = [sys.executable, "-m", "locust", "-f", str(places.locustfile())]
+    return [*locust, "--headless", "--only-summary", "--loglevel", "WARNING", *given]
+
+
+def measure(run: Run) -> LoadResult:
+    """The result of one run, whatever its verdict. Raises PlansmithError where there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "load.json"
+        status = start(run, result, quiet=True)
+        if not result.is_file():
+            raise PlansmithError(f"the load run ended with status {status}; its output is above")
+        return load_result.read(result)

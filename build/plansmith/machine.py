@@ -1,0 +1,52 @@
+"""What this machine is, as far as figures depend on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
+from plansmith.manifest import Machine
+
+# Flags of /proc/cpuinfo that decide which kernels an engine can use.
+NOTED_FEATURES = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "amx_int8",
+)
+
+
+def describe(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
+    """This machine; on systems without /proc the CPU's name and features stay unknown."""
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    names = re.findall(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    flags = set(" ".join(re.findall(r"^flags\s*: (.+)$", text, re.MULTILINE)).split())
+    return Machine(
+        cpu=names[0] if names else platform.processor() or "unknown",
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        system=f"{platform.system()} {platform.release()}",
+        features=tuple(name for name in NOTED_FEATURES if name in flags),
+    )
+
+
+def tool_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of the distributions `names`, missing ones left out, and Python's own."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def installed() -> dict[str, str]:
+    """Every installed distribution and its version."""
+    return {found.name: found.version for found in metadata.distributions()}

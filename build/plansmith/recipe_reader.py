@@ -1,0 +1,182 @@
+"""Taking values out of a TOML table, with every problem collected and placed on its line. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from plansmith.errors import BadRecipe, Problem
+
+T = TypeVar("T")
+
+_HEADER = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+\s*(?:#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int:
+    """The 1-based line where `path` is set, or that of its nearest enclosing key or table, or 1."""
+    best_depth, best_line = 0, 1
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            here = table = _dotted(header.group(1))
+        elif key := _KEY.match(line):
+            here = table + _dotted(key.group(1))
+        else:
+            continue
+        if len(here) > best_depth and path[: len(here)] == here:
+            best_depth, best_line = len(here), number
+    return best_line
+
+
+def _dotted(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))
+
+
+def read_toml(text: str, file: str) -> dict[str, Any]:
+    """The table in `text`; raises BadRecipe where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
+        raise BadRecipe((_syntax_problem(text, file, error),)) from error
+
+
+def _syntax_problem(text: str, file: str, error: ValueError) -> Problem:
+    message = str(error)
+    # Python 3.11 has the position only in the message; 3.14 gives it as an attribute.
+    position = re.search(r"\(at line (\d+)", message)
+    line = int(position.group(1)) if position else max(1, len(text.splitlines()))
+    return Problem(file=file, line=line, field="", message=f"not valid TOML: {message}")
+
+
+@dataclass
+class Reader:
+    """Collects problems while values are taken out of the TOML table."""
+
+    file: str
+    text: str
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def problem(self, path: tuple[str, ...], message: str) -> None:
+        line = line_of(self.text, path)
+        self.problems.append(
+            Problem(file=self.file, line=line, field=".".join(path), message=message)
+        )
+
+    def keys(self, table: Mapping[str, Any], path: tuple[str, ...], legal: Iterable[str]) -> None:
+        names = tuple(legal)
+        for key in table:
+            if key not in names:
+                self.problem(
+                    (*path, key), f"unknown key{nearest(key, names)}; legal: {listed(names)}"
+                )
+
+    def table(self, parent: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any] | None:
+        value = parent.get(path[-1])
+        if value is None:
+            self.problem(path, f"missing: add a [{'.'.join(path)}] table")
+        elif not isinstance(value, dict):
+            self.problem(path, f"is {_shown(value)}; expected a table")
+        else:
+            return cast("dict[str, Any]", value)
+        return None
+
+    def value(
+        self,
+        table: Mapping[str, Any],
+        path: tuple[str, ...],
+        accept: Callable[[Any], T | None],
+        expected: str,
+        default: T | None = None,
+    ) -> T | None:
+        """`accept` returns the value in its final type, or None where it does not fit."""
+        if path[-1] not in table:
+            if default is None:
+                self.problem(path, f"missing; expected {expected}")
+            return default
+        raw = table[path[-1]]
+        taken = accept(raw)
+        if taken is None:
+            self.problem(path, f"is {_shown(raw)}; expected {expected}")
+        return taken
+
+    def choice(
+        self, table: Mapping[str, Any], path: tuple[str, ...], legal: Iterable[str]
+    ) -> str | None:
+        names = tuple(legal)
+        hint = nearest(table.get(path[-1]), names)
+        return self.value(
+            table, path, lambda raw: raw if raw in names else None, f"one of {listed(names)}{hint}"
+        )
+
+
+def nearest(found: object, legal: Iterable[str]) -> str:
+    """' (nearest: "x")' for the legal word most like `found`, else ''."""
+    close = difflib.get_close_matches(str(found), tuple(legal), n=1)
+    return f' (nearest: "{close[0]}")' if close and close[0] != found else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def as_text(raw: Any) -> str | None:
+    return raw if isinstance(raw, str) and raw.strip() else None
+
+
+def as_number(raw: Any) -> float | None:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return None
+    try:
+        number = float(raw)
+    except OverflowError:  # TOML's whole numbers have no upper limit
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_positive(raw: Any) -> float | None:
+    number = as_number(raw)
+    return number if number is not None and number > 0 else None
+
+
+def as_share(raw: Any) -> float | None:
+    number = as_number(raw)
+    return number if number is not None and 0 <= number < 1 else None
+
+
+def as_count(raw: Any) -> int | None:
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 1 else None
+
+
+def as_flag(raw: Any) -> bool | None:
+    return raw if isinstance(raw, bool) else None
+
+
+def as_shape(raw: Any) -> tuple[int, ...] | None:
+    if not isinstance(raw, list) or not raw:
+        return None
+    sizes = cast("list[Any]", raw)
+    fits = all(type(size) is int and (size > 0 or size == -1) for size in sizes)
+    return tuple(sizes) if fits else None
+
+
+def as_numbers(raw: Any) -> tuple[float, ...] | None:
+    if not isinstance(raw, list) or not raw:
+        return None
+    numbers = [as_number(item) for item in cast("list[Any]", raw)]
+    return None if None in numbers else tuple(cast("list[float]", numbers))
+
+
+def as_positives(raw: Any) -> tuple[float, ...] | None:
+    """A list of positive numbers; one alone is a list of one."""
+    numbers = as_numbers(raw if isinstance(raw, list) else [raw])
+    return numbers if numbers and all(number > 0 for number in numbers) else None
