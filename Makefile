@@ -1,27 +1,38 @@
 # A table of contents; the logic is in Python.
 PYTHON ?= python3
-UV := .venv/bin/uv pip install --quiet --python .venv/bin/python
-# uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
-TORCH_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
-SOURCES := build tests model_repository
+PLANSMITH := .venv/bin/plansmith
+SOURCES := build client loadtests benchmarks deploy tests model_repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test clean
+.PHONY: help setup demo build serve load image up check test bench-serve clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: .venv/.ready ## install what the other targets need, into .venv
+setup: ## install what the other targets need, into .venv and .venv-server
+	@$(PYTHON) deploy/install.py
 
-.venv/.ready: build/pyproject.toml build/constraints.txt
-	@$(PYTHON) -m venv .venv || { echo "no venv module: apt-get install python3-venv" >&2; exit 3; }
-	.venv/bin/pip install --quiet "uv>=0.5,<1"
-	@echo "installing into .venv: 1 GB where a CPU build of torch can be had, else 6 GB"
-	$(UV) $(TORCH_LINKS) --constraint build/constraints.txt --editable "build[torch,openvino,samples,test]"
-	@touch $@
+demo: setup ## build the sample model, serve, check and load it: out/report.html [SHORT=1]
+	@$(PLANSMITH) demo $(MODEL) $(if $(SHORT),--short)
+
+build: setup ## recipes to published versions [MODEL=name] [TARGET=cpu]
+	@$(PLANSMITH) build $(MODEL) $(if $(TARGET),--target $(TARGET))
+
+serve: setup ## the repository on an embedded Triton, for development [TARGET=cpu]
+	@$(PLANSMITH) serve $(if $(TARGET),--target $(TARGET))
+
+load: setup ## load on a served model, with a verdict [MODEL=name] [ARGS=...]
+	@$(PLANSMITH) load $(or $(MODEL),efficientnet_lite0) $(ARGS)
+
+image: setup ## a container image that serves the repository (Docker or Podman)
+	@$(PLANSMITH) image $(if $(TARGET),--target $(TARGET))
+
+up: setup ## that image, on this machine's loopback
+	@$(PLANSMITH) up
 
 check: setup ## lint and types
-	@! git check-ignore build/plansmith tests || { echo "git ignores a source folder" >&2; exit 1; }
+	@! git check-ignore build/plansmith client loadtests tests || \
+		{ echo "git ignores a source folder" >&2; exit 1; }
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/pyright --pythonpath .venv/bin/python
@@ -29,5 +40,8 @@ check: setup ## lint and types
 test: check ## all checks and tests
 	.venv/bin/python -m pytest
 
+bench-serve: setup ## served against in-process throughput, one table
+	@.venv/bin/python benchmarks/serve.py $(ARGS)
+
 clean: ## remove what was made, keep the sources
-	rm -rf .venv out dist
+	rm -rf .venv .venv-server .cache out dist

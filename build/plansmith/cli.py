@@ -7,12 +7,24 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from plansmith.errors import PlansmithError
+from plansmith.errors import LacksSomething, PlansmithError
 
 EXIT_INTERRUPTED = 130
 REPOSITORY = Path("model_repository")
 CACHE = Path(".cache")
 OUT = Path("out")
+# Which of this package's extras brings a module.
+EXTRAS = {
+    "torch": "torch",
+    "openvino": "openvino",
+    "onnxruntime": "openvino",
+    "plansmith_client": "client",
+    "PIL": "client",
+    "locust": "load",
+    "jinja2": "report",
+    "matplotlib": "report",
+}
+TAG = "plansmith/triton:dev"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PlansmithError as error:
         print(f"plansmith {arguments.verb}: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        message = f'no module {error.name}: pip install "plansmith[{extra}]"'
+        print(f"plansmith {arguments.verb}: {message}", file=sys.stderr)
+        return LacksSomething.exit_code
     except KeyboardInterrupt:
         print(
             f"plansmith {arguments.verb}: interrupted; what was finished is kept", file=sys.stderr
@@ -141,9 +160,7 @@ def _url(verb: argparse.ArgumentParser) -> None:
 
 
 def _tag(verb: argparse.ArgumentParser) -> None:
-    from plansmith.container import DEFAULT_TAG
-
-    verb.add_argument("--tag", default=DEFAULT_TAG, help=f"(default: {DEFAULT_TAG})")
+    verb.add_argument("--tag", default=TAG, help=f"(default: {TAG})")
 
 
 def _json(verb: argparse.ArgumentParser) -> None:

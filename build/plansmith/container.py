@@ -20,7 +20,6 @@ from plansmith.repository import check_published
 ENGINES = ("docker", "podman")
 INSTALL = "apt-get install podman"
 DOCKERFILE = Path("deploy/container/Dockerfile")
-DEFAULT_TAG = "plansmith/triton:dev"
 
 # A daemon that is there answers in well under a second; a dead remote one may never answer.
 ANSWER_TIMEOUT_S = 10.0
@@ -87,7 +86,7 @@ def build_image(
 
 
 def run_image(
-    tag: str = DEFAULT_TAG,
+    tag: str,
     *,
     http_port: int = 8000,
     grpc_port: int = 8001,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith.errors import UnusableInput
-from plansmith.export import load_function
+from plansmith.export import call_function
 from plansmith.recipe import Recipe
 from plansmith.tensors import TensorSpec
 
@@ -81,16 +81,16 @@ def load_samples(file: Path) -> Samples:
 
 def _read(place: str, folder: Path) -> NDArray[Any] | dict[str, Any]:
     if ".py:" in place:
-        return load_function(place, folder)()
+        return call_function(place, folder)
     path = folder / place
     if path.suffix not in (".npy", ".npz"):
         raise UnusableInput(f"{place}: expected .npy, .npz or file.py:function")
     try:
         # Never unpickles: a data file must not be able to run code.
-        loaded: Any = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return loaded
-        with loaded:
+        with path.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                return loaded
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UnusableInput(f"{path}: cannot be read: {error}") from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.errors import UnusableInput
 from plansmith.recipe import Input, Preprocess, Recipe
-
-if TYPE_CHECKING:
-    import torch
+from plansmith.tensors import TensorSpec
 
 # The newest operator set that TensorRT 10, OpenVINO 2024 and ONNX Runtime 1.16 all read.
 OPSET = 17
@@ -30,17 +28,21 @@ def export(recipe: Recipe, folder: Path) -> onnx.ModelProto:
     if recipe.source.kind == "onnx":
         model = _read_onnx(folder / recipe.source.location)
     else:
-        model = _trace(load_function(recipe.source.location, folder)(), recipe)
+        model = _trace(call_function(recipe.source.location, folder), recipe)
     for tensor in recipe.inputs:
         if tensor.preprocess is not None:
             model = fold_preprocess(model, tensor, tensor.preprocess)
     onnx.checker.check_model(model, full_check=True)
-    _check_names(model, recipe)
+    _check_tensors(model, recipe)
     return model
 
 
-def load_function(location: str, folder: Path) -> Callable[[], Any]:
-    """The function named by `file.py:function`, the file beside the recipe in `folder`."""
+def call_function(location: str, folder: Path) -> Any:
+    """What the function named by `file.py:function`, the file beside the recipe in `folder`, gives.
+
+    Raises UnusableInput where there is none, and where the function or its file fails: with what
+    it raised and the line of it, not our own.
+    """
     file, _, name = location.rpartition(":")
     path = folder / file
     if not path.is_file():
@@ -49,11 +51,25 @@ def load_function(location: str, folder: Path) -> Callable[[], Any]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
-    return function
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, name, None)
+        if callable(function):
+            return function()
+    except Exception as error:
+        line = _last_line(error, path)
+        what = f"{type(error).__name__}: {error}"
+        raise UnusableInput(f"{path}:{line}: {location!r} failed with {what}") from error
+    raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
+
+
+def _last_line(error: Exception, path: Path) -> int:
+    """The innermost line of `path` that `error` came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        lines.append(error.lineno)
+    return lines[-1] if lines and lines[-1] is not None else 1
 
 
 def _read_onnx(path: Path) -> onnx.ModelProto:
@@ -73,7 +89,7 @@ def _network_shape(tensor: Input) -> tuple[int, ...]:
     return shape
 
 
-def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
+def _trace(module: object, recipe: Recipe) -> onnx.ModelProto:
     import torch
 
     # Batch 2: a batch of one would let the tracer take the axis for a constant.
@@ -88,16 +104,29 @@ def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
     inputs = [tensor.spec.name for tensor in recipe.inputs]
     outputs = [tensor.spec.name for tensor in recipe.outputs]
     buffer = io.BytesIO()
-    torch.onnx.export(
-        module.eval(),
-        examples,
-        buffer,  # pyright: ignore[reportArgumentType]  # accepted by the tracing exporter
-        input_names=inputs,
-        output_names=outputs,
-        dynamic_axes={name: {0: "batch"} for name in [*inputs, *outputs]},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    if not isinstance(module, torch.nn.Module):
+        raise UnusableInput(
+            f"{recipe.source.location}: gives a {type(module).__name__}, not a torch.nn.Module"
+        )
+    try:
+        torch.onnx.export(
+            module.eval(),
+            examples,
+            buffer,  # pyright: ignore[reportArgumentType]  # accepted by the tracing exporter
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in [*inputs, *outputs]},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    except Exception as error:  # whatever the module's own forward() raises
+        shapes = ", ".join(
+            f"{name} {list(one.shape)}" for name, one in zip(inputs, examples, strict=True)
+        )
+        raise UnusableInput(
+            f"{recipe.source.location}: cannot be exported with {shapes}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     return onnx.load_from_string(buffer.getvalue())
 
 
@@ -141,14 +170,39 @@ def fold_preprocess(model: onnx.ModelProto, tensor: Input, steps: Preprocess) ->
     return folded
 
 
-def _check_names(model: onnx.ModelProto, recipe: Recipe) -> None:
+def _check_tensors(model: onnx.ModelProto, recipe: Recipe) -> None:
+    """Names, dtypes and shapes of the graph against the recipe's; the batch axis must be free."""
     sides = (
-        ("input", [t.spec.name for t in recipe.inputs], model.graph.input),
-        ("output", [t.spec.name for t in recipe.outputs], model.graph.output),
+        ("input", [tensor.spec for tensor in recipe.inputs], model.graph.input),
+        ("output", [tensor.spec for tensor in recipe.outputs], model.graph.output),
     )
     for side, wanted, values in sides:
-        found = [value.name for value in values]
-        if sorted(found) != sorted(wanted):
+        found = {value.name: value.type.tensor_type for value in values}
+        if sorted(found) != sorted(spec.name for spec in wanted):
+            names = ", ".join(spec.name for spec in wanted)
             raise UnusableInput(
-                f"{side}: the recipe names {', '.join(wanted)}; the model has {', '.join(found)}"
+                f"{side}: the recipe names {names}; the model has {', '.join(found)}"
             )
+        for spec in wanted:
+            _check_tensor(f"{side}.{spec.name}", found[spec.name], spec, recipe.max_batch_size)
+
+
+def _check_tensor(
+    field: str, found: onnx.TypeProto.Tensor, spec: TensorSpec, max_batch_size: int
+) -> None:
+    dtype = helper.tensor_dtype_to_np_dtype(found.elem_type).name
+    if dtype != spec.dtype:
+        raise UnusableInput(f"{field}: the recipe says {spec.dtype}, the model has {dtype}")
+    # None: free, or not told by the graph.
+    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in found.shape.dim]
+    if sizes and sizes[0] is not None and sizes[0] != max_batch_size:
+        raise UnusableInput(
+            f"{field}: the model's batch axis is fixed at {sizes[0]}, targets.max_batch_size is "
+            f"{max_batch_size}: export it with a free batch axis"
+        )
+    fits = len(sizes) == len(spec.shape) + 1 and all(
+        have is None or have == want for have, want in zip(sizes[1:], spec.shape, strict=True)
+    )
+    if sizes and not fits:
+        shape = ["any" if size is None else size for size in sizes[1:]]
+        raise UnusableInput(f"{field}: the recipe says {list(spec.shape)}, the model has {shape}")

@@ -25,11 +25,11 @@ class Run:
 
     model: str
     url: str
-    concurrency: int | None
-    rate_per_s: float | None
     duration_s: float
     p99_ms: float
     samples: Path | None
+    concurrency: int | None = None
+    rate_per_s: float | None = None
     warmup_s: float = 2.0
 
 

@@ -109,11 +109,12 @@ class Report:
 def headline(report: Report) -> str:
     """One sentence: what was chosen, how much faster it is than what, and how faithful."""
     manifest, chosen = report.manifest, report.manifest.chosen
-    others = [trial for trial in manifest.trials if trial.verdict in ("reference", "baseline")]
+    # Of each the fastest: any other would flatter the chosen one.
+    others = filter(None, (manifest.fastest(one) for one in ("reference", "baseline")))
     ratios = [
         f"{chosen.throughput.median_per_s / trial.throughput.median_per_s:.1f}{TIMES} "
         f"{trial.precision.upper()} {trial.runtime}"
-        for trial in sorted(others, key=table_order)
+        for trial in others
     ]
     built = f"{manifest.model} v{manifest.version} on {manifest.target}"
     return f"{built}: {', '.join([chosen.name, *ratios])}; {_agreement(chosen.fidelity)}"

@@ -35,8 +35,8 @@ TRIALS_FILE = "trials.json"
 class Golden:
     """Evaluation samples and pictures, and the FP32 reference's answers: float32 `[N, classes]`.
 
-    `onnx_file` is the exported model. `file` holds the samples as `.npz`, one array for each input. `pictures` are uint8
-    `[height, width, 3]` by name, `picture_answers` are in their order.
+    `onnx_file` is the exported model. `file` holds the samples as `.npz`, one array for each input.
+    `pictures` are uint8 `[height, width, 3]` by name, `picture_answers` are in their order.
     """
 
     onnx_file: Path
@@ -124,14 +124,14 @@ def make_trials(
     step: Step,
 ) -> None:
     from plansmith import trials
-    from plansmith.export import load_function
+    from plansmith.export import call_function
 
     tools = machines.tool_versions(TOOLS)
     variants = trials.variants_for(job.recipe, job.machine)
     candidates = trials.open_references(golden.onnx_file, job.recipe, tools.get("onnxruntime", ""))
     if job.recipe.source.kind == "torch":
         with _users_code():
-            module = load_function(job.recipe.source.location, job.folder)()
+            module = call_function(job.recipe.source.location, job.folder)
         candidates += trials.open_baselines(module, job.recipe, tools.get("torch", ""))
     candidates += trials.open_variants(compiled, variants, tools.get("openvino", ""), step)
     measured = Measured(

@@ -31,9 +31,7 @@ def build(arguments: Namespace) -> int:
         plans = {one.name: pipeline.explain(one, cache, force=arguments.force) for one in jobs}
         tables.show_plans(plans, as_json=arguments.json)
         return 0
-    built = [
-        pipeline.build(one, cache, progress, plan, force=arguments.force) for one in jobs
-    ]
+    built = [pipeline.build(one, cache, progress, plan, force=arguments.force) for one in jobs]
     tables.show_built(built, as_json=arguments.json)
     return 0
 
@@ -118,9 +116,7 @@ def image(arguments: Namespace) -> int:
     from plansmith import places
     from plansmith.container import build_image
 
-    build_image(
-        places.PROJECT, arguments.tag, arguments.repository, config_name=arguments.target
-    )
+    build_image(places.PROJECT, arguments.tag, arguments.repository, config_name=arguments.target)
     return 0
 
 
@@ -156,9 +152,7 @@ def _server_files(cache: Path) -> ServerFiles:
 def _chosen_ports(arguments: Namespace) -> Ports:
     from plansmith.server import Ports
 
-    return Ports(
-        http=arguments.http_port, grpc=arguments.grpc_port, metrics=arguments.metrics_port
-    )
+    return Ports(http=arguments.http_port, grpc=arguments.grpc_port, metrics=arguments.metrics_port)
 
 
 def _raise_interrupt(_number: int, _frame: object) -> None:

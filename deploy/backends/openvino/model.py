@@ -39,7 +39,8 @@ class TritonPythonModel:
         instances = sum(counts)
         streams = max(1, int(settings.get("NUM_STREAMS", instances)) // instances)
         threads = int(settings.get("INFERENCE_NUM_THREADS", os.cpu_count() or 1))
-        sizes = tuple(int(size) for size in settings.get("STATIC_BATCH_SIZES", "").split(",") if size)
+        listed = settings.get("STATIC_BATCH_SIZES", "")
+        sizes = tuple(int(size) for size in listed.split(",") if size)
         if config["max_batch_size"] == 0 or streams > 1:
             sizes = ()
         folder = Path(args["model_repository"]) / args["model_version"]
@@ -64,20 +65,32 @@ class TritonPythonModel:
             runner = self._share
             if len(requests) == 1 and not self._busy.others_are():
                 runner = self._whole
+            feeds = [self._feed(request) for request in requests]
+            if not self._batches or len(feeds) == 1:
+                return [self._answer_alone(feed, runner) for feed in feeds]
             try:
-                return self._answer(requests, runner)
-            except Exception as error:  # whatever OpenVINO raises: the server must go on
-                failure = pb_utils.TritonError(f"openvino: {error}")
-                return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+                return self._answer_together(feeds, runner)
+            except Exception:  # one of them cannot be run: only that one may get the error
+                return [self._answer_alone(feed, runner) for feed in feeds]
 
-    def _answer(self, requests, runner):
+    def _feed(self, request):
         # as_numpy() is a view of the shared memory in which Triton hands the request over.
-        feeds = [
-            [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs]
-            for request in requests
+        return [
+            pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs
         ]
-        if not self._batches:
-            return [self._respond(runner.run_whole(feed, self._inputs)) for feed in feeds]
+
+    def _answer_alone(self, feed, runner):
+        try:
+            if self._batches:
+                arrays = runner.run_rows([feed], [len(feed[0])], self._inputs)
+            else:
+                arrays = runner.run_whole(feed, self._inputs)
+            # Triton takes the arrays after execute(); the engine's buffers are used again before.
+            return self._respond({name: array.copy() for name, array in arrays.items()})
+        except Exception as error:  # whatever OpenVINO raises: the server must go on
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"openvino: {error}"))
+
+    def _answer_together(self, feeds, runner):
         rows = [len(feed[0]) for feed in feeds]
         answers = runner.run_rows(feeds, rows, self._inputs)
         ends = np.cumsum(rows)

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from plansmith.container import DEFAULT_TAG, build_image, find_engine, run_image
+from plansmith.cli import TAG
+from plansmith.container import build_image, find_engine, run_image
 from plansmith.errors import LacksSomething, PlansmithError, UnusableInput
 
 ROOT = Path(__file__).parents[3]
@@ -190,9 +191,9 @@ def test_compose_gives_the_container_no_more_than_it_needs() -> None:
 
 
 def test_compose_and_the_commands_name_the_same_image() -> None:
-    assert service()["image"] == DEFAULT_TAG
-    assert not DEFAULT_TAG.endswith(":latest")
-    assert ":" in DEFAULT_TAG
+    assert service()["image"] == TAG
+    assert not TAG.endswith(":latest")
+    assert ":" in TAG
 
 
 def test_compose_waits_longer_than_triton_takes_to_finish_its_requests() -> None:
