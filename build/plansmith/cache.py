@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plansmith.errors import PlansmithError
+
+_UNFINISHED = ".unfinished-"
 
 
 def key_of(parts: Iterable[str | bytes]) -> str:
@@ -50,7 +53,9 @@ class Cache:
         final = self.root / stage / key
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=final.parent))
+            _clear_unfinished(final.parent)
+            prefix = f"{_UNFINISHED}{os.getpid()}-"
+            unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
         except OSError as error:
             raise PlansmithError(
                 f"{final.parent}: cannot write the cache: {error.strerror}; "
@@ -67,6 +72,14 @@ class Cache:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return final
+
+
+def _clear_unfinished(folder: Path) -> None:
+    """Removes what killed builds have left; one that still runs is told by its process."""
+    for entry in folder.glob(f"{_UNFINISHED}*"):
+        owner = entry.name.removeprefix(_UNFINISHED).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _rename(unfinished: Path, final: Path) -> None:

@@ -55,42 +55,54 @@ def choose(trials: Sequence[Trial], budget: Budget) -> tuple[Trial, ...]:
     """`trials` with a verdict and a reason on each candidate; at most one is "chosen".
 
     A candidate is a trial with a fidelity. It is refused where the accuracy gate says so, or where
-    it is slower than the reference (the fastest trial with verdict "reference"): a variant that
-    costs accuracy and buys no speed has no use. None chosen means that nothing passed.
+    it is slower than its parent, the fastest FP32 variant that passed: one that costs accuracy and
+    buys no speed has no use. The speeds in the reasons are against the fastest trial with verdict
+    "reference", which is not a way to serve. None chosen means that nothing passed.
     """
     references = [trial for trial in trials if trial.verdict == "reference"]
-    reference = max(references, key=lambda trial: trial.throughput.median_per_s)
-    judged = [_gate(trial, reference, budget) for trial in trials]
+    reference = max(references, key=_speed)
+    faithful = [_gate(trial, budget) for trial in trials]
+    parents = [t for t in faithful if t.verdict == "kept" and t.precision == "fp32"]
+    parent = max(parents, key=_speed, default=None)
+    judged = [_beside(trial, parent) for trial in faithful]
     passed = [trial for trial in judged if trial.verdict == "kept"]
     if not passed:
         return tuple(judged)
-    best = max(trial.throughput.median_per_s for trial in passed)
-    ties = [t for t in passed if t.throughput.median_per_s >= best * (1 - TIE_SHARE)]
+    best = max(map(_speed, passed))
+    ties = [trial for trial in passed if _speed(trial) >= best * (1 - TIE_SHARE)]
     chosen = min(ties, key=lambda trial: (trial.batch_size, trial.latency.p50_ms))
     return tuple(_rank(trial, chosen, reference, best) for trial in judged)
 
 
-def _gate(trial: Trial, reference: Trial, budget: Budget) -> Trial:
+def _speed(trial: Trial) -> float:
+    return trial.throughput.median_per_s
+
+
+def _gate(trial: Trial, budget: Budget) -> Trial:
     if trial.fidelity is None:
         return trial
-    speedup = trial.throughput.median_per_s / reference.throughput.median_per_s
     judgement = judge(trial.fidelity, budget)
-    if not judgement.passed:
-        return replace(trial, verdict="refused", reason=judgement.reason)
-    if speedup < 1:
-        return replace(
-            trial,
-            verdict="refused",
-            reason=f"slower than {reference.name}: {speedup:.2f}x its throughput",
-        )
-    return replace(trial, verdict="kept", reason=judgement.reason)
+    verdict = "kept" if judgement.passed else "refused"
+    return replace(trial, verdict=verdict, reason=judgement.reason)
+
+
+def _beside(trial: Trial, parent: Trial | None) -> Trial:
+    if trial.verdict != "kept" or parent is None or trial.precision == parent.precision:
+        return trial
+    if (ratio := _speed(trial) / _speed(parent)) >= 1:
+        return trial
+    return replace(
+        trial,
+        verdict="refused",
+        reason=f"slower than {parent.name}, its FP32 parent: {ratio:.2f}x its throughput",
+    )
 
 
 def _rank(trial: Trial, chosen: Trial, reference: Trial, best: float) -> Trial:
     if trial.verdict != "kept":
         return trial
-    speed = trial.throughput.median_per_s
-    speedup = f"{speed / reference.throughput.median_per_s:.2f}x {reference.name}"
+    speed = _speed(trial)
+    speedup = f"{speed / _speed(reference):.2f}x {reference.name}"
     if trial.name == chosen.name:
         how = (
             "fastest"
@@ -98,6 +110,6 @@ def _rank(trial: Trial, chosen: Trial, reference: Trial, best: float) -> Trial:
             else f"within {TIE_SHARE:.0%} of the fastest, smaller batch or lower latency"
         )
         return replace(trial, verdict="chosen", reason=f"{how}: {speedup}; {trial.reason}")
-    behind = 1 - speed / chosen.throughput.median_per_s
+    behind = 1 - speed / _speed(chosen)
     slower = f"{behind:.0%} slower than" if behind > 0 else "larger batch or latency than"
     return replace(trial, reason=f"{slower} {chosen.name}; {speedup}; {trial.reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def load_pictures(recipe: Recipe, folder: Path) -> dict[str, NDArray[np.uint8]]:
         raise UnusableInput(f"data.pictures: {place}: gives no names: expected arrays by name")
     batched = {name: np.asarray(picture)[None] for name, picture in loaded.items()}
     return {name: _checked(batched, name, spec, place)[0] for name in batched}
+
+
+def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """An .npz of `arrays`. `np.savez` takes them as keywords, so one called "file" would fail."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load_samples(file: Path) -> Samples:

@@ -30,7 +30,7 @@ CONCURRENCY = 16
 # Of what the closed loop reached: busy, with room for the noise of a shared machine.
 OPEN_LOOP_SHARE = 0.5
 TIMEOUT_S = 30.0
-SHORT_S, LONG_S = 2.0, 10.0
+SHORT_S, LONG_S = 2.0, 8.0
 # A p99 with 95 % confidence takes 368 of them: see load_histogram.samples_needed.
 ANSWERS = 450
 TOP = 5

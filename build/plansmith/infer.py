@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def ask(
 
 
 @contextmanager
-def connected(url: str, timeout_s: float) -> Iterator[Client]:
+def connected(url: str, timeout_s: float) -> Generator[Client, None, None]:
     """A client of the server at `url`; the client's errors become this program's."""
     try:
         from plansmith_client import (
@@ -123,8 +123,9 @@ def read_input(file: Path, metadata: ModelMetadata) -> NDArray[Any]:
 
 def _read_array(file: Path, spec: TensorMetadata) -> NDArray[Any]:
     try:
-        # Never unpickles: a data file must not be able to run code.
-        array = np.load(file, allow_pickle=False)
+        # Not np.load(), which opens archives too. Never unpickles: data must not run code.
+        with file.open("rb") as opened:
+            array = np.lib.format.read_array(opened, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UnusableInput(f"{file}: not a readable .npy file: {error}") from error
     return array[None] if array.ndim == len(spec.shape) - 1 else array

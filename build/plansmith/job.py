@@ -95,8 +95,14 @@ def prepare(folder: Path, target: str | None, plan: Plan) -> Job:
         reference_key=reference_key,
         compile_key=compile_key,
         measure_key=measure_key,
-        build_key=key_of([measure_key, repr(recipe)]),
+        # With all files, labels too: the manifest names their digests.
+        build_key=key_of([measure_key, repr(recipe), *_files_of(sources)]),
     )
+
+
+def _files_of(sources: tuple[FileDigest, ...]) -> list[str]:
+    # Without the recipe's: what it says counts, not its comments.
+    return [part for one in sources if one.path != RECIPE_FILE for part in (one.path, one.sha256)]
 
 
 def _data_places(recipe: Recipe) -> list[str]:

@@ -10,10 +10,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from plansmith import load_result, places
 from plansmith.errors import LacksSomething, PlansmithError
 from plansmith.load_result import LoadResult
+
+# Locust's status where something ended it before its time.
+EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,7 @@ class Run:
     samples: Path | None
     concurrency: int | None = None
     rate_per_s: float | None = None
-    warmup_s: float = 2.0
+    warmup_s: float = 1.0
 
 
 def start(run: Run, result: Path | None, *, quiet: bool = False) -> int:
@@ -40,27 +44,36 @@ def start(run: Run, result: Path | None, *, quiet: bool = False) -> int:
     """
     if importlib.util.find_spec("locust") is None:
         raise LacksSomething('load tests: pip install "plansmith[load]"')
-    # Ctrl-C reaches Locust too, from the terminal: wait for it to end instead of leaving it.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A SIGTERM must end Locust as Ctrl-C does, not leave it running.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        done = subprocess.run(
-            command(run, result),
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr if quiet else None,
-            # Its modules import each other by name, and its client is this environment's.
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-            preexec_fn=_restore_interrupt,
-        )
+        status = _run(command(run, result), sys.stderr if quiet else None)
     finally:
-        signal.signal(signal.SIGINT, before)
-    if done.returncode in (130, -signal.SIGINT):
+        signal.signal(signal.SIGTERM, before)
+    if status == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
-    return done.returncode
+    return status
 
 
-def _restore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _run(command: list[str], stdout: TextIO | None) -> int:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        # Its modules import each other by name, and its client is this environment's.
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        # The terminal's Ctrl-C reaches only this process, which ends Locust and waits for it.
+        start_new_session=True,
+    ) as locust:
+        try:
+            return locust.wait()
+        except KeyboardInterrupt:
+            locust.terminate()
+            locust.wait()
+            raise
+        finally:
+            # Only after a second Ctrl-C is it still there.
+            locust.kill()
 
 
 def command(run: Run, result: Path | None) -> list[str]:

@@ -47,7 +47,7 @@ def build(job: Job, cache: Cache, progress: Progress, plan: Plan, *, force: bool
     with _lock(job.folder):
         latest = place.latest()
         if latest is not None and latest.build_key == job.build_key and not force:
-            if all(place.serves(latest.version, name) for name in _config_names(job)):
+            if _is_served(job, place, latest.version):
                 return Built(manifest=latest, changed=False)
             # Killed after the version was complete and before it was served: only that is missing.
             repository.serve(place, _configs(job, latest.chosen.name, latest.version))
@@ -88,9 +88,12 @@ def stage_keys(job: Job) -> dict[str, str]:
 
 def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
     """For each stage whether it would run, and why; changes nothing."""
-    latest = ModelFolder(path=job.folder).latest()
+    place = ModelFolder(path=job.folder)
+    latest = place.latest()
     if latest is not None and latest.build_key == job.build_key and not force:
-        return {"build": f"nothing to do: version {latest.version} is current"}
+        if _is_served(job, place, latest.version):
+            return {"build": f"nothing to do: version {latest.version} is current"}
+        return {"publish": f"run: version {latest.version} is complete but not served"}
     plans: dict[str, str] = {}
     for stage, key in stage_keys(job).items():
         made = cache.find(stage, key) is not None
@@ -198,6 +201,10 @@ def _configs(job: Job, chosen: str, version: int) -> dict[str, str]:
     variant = next(v for v in variants_for(job.recipe, job.machine) if v.name == chosen)
     text = model_config.render(openvino.serving_config(variant, job.name, job.recipe, version))
     return dict.fromkeys(_config_names(job), text)
+
+
+def _is_served(job: Job, place: ModelFolder, version: int) -> bool:
+    return all(place.serves(version, name) for name in _config_names(job))
 
 
 def _config_names(job: Job) -> list[str]:

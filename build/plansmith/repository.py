@@ -107,7 +107,7 @@ def publish(
     in which they are to be replaced. Raises PlansmithError where the disk is full or not
     writable: the previous version is then still the one that is served.
     """
-    with _disk_errors(folder):
+    with _disk_errors(folder, "nothing was published, the previous version stays"):
         described = _add_version(folder, artifacts, describe)
     serve(folder, configs(described.version))
     return described
@@ -115,19 +115,19 @@ def publish(
 
 def serve(folder: ModelFolder, configs: Mapping[str, str]) -> None:
     """Replaces the config files, given as text by path in the model's folder, in order."""
-    with _disk_errors(folder):
+    with _disk_errors(folder, "the version is complete but not served yet by every config"):
         for name, text in configs.items():
             replace_text(folder.path / name, text)
 
 
 @contextmanager
-def _disk_errors(folder: ModelFolder) -> Generator[None, None, None]:
+def _disk_errors(folder: ModelFolder, state: str) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
         raise PlansmithError(
-            f"{error.filename or folder.path}: {error.strerror}; nothing was published, the "
-            "previous version stays; free space or fix the permissions, then build again"
+            f"{error.filename or folder.path}: {error.strerror}; {state}; "
+            "free space or fix the permissions, then build again"
         ) from error
 
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ def serving(
     ports: Ports,
     logs: Path,
     models: tuple[str, ...] = (),
-) -> Iterator[Server]:
+) -> Generator[Server, None, None]:
     """`repository` served with each model's configs/<config_name>.pbtxt, ready; stopped on leaving.
 
     `models`: only these of it; none means all.
@@ -170,7 +170,9 @@ def _check_ports(ports: Ports) -> None:
         try:
             socket.create_server((HOST, port)).close()
         except OSError as error:
-            taken.append(f"{name} port {port}: {error.strerror}; choose another: --{name}-port")
+            # create_server's own text says the address again.
+            fact = os.strerror(error.errno) if error.errno else str(error)
+            taken.append(f"{name} port {port}: {fact}; choose another: --{name}-port")
     if taken:
         raise LacksSomething("\n".join(taken))
 

@@ -67,15 +67,13 @@ def _users_code() -> Generator[None, None, None]:
 
 
 def make_data(job: Job, to: Path) -> None:
-    import numpy as np
-
-    from plansmith.datasets import load_evaluation, load_pictures
+    from plansmith.datasets import load_evaluation, load_pictures, save_arrays
 
     with _users_code():
         samples = load_evaluation(job.recipe, job.folder)
         pictures = load_pictures(job.recipe, job.folder)
-    np.savez(to / SAMPLES_FILE, **samples.arrays)  # pyright: ignore[reportArgumentType]
-    np.savez(to / PICTURES_FILE, **pictures)  # pyright: ignore[reportArgumentType]
+    save_arrays(to / SAMPLES_FILE, samples.arrays)
+    save_arrays(to / PICTURES_FILE, pictures)
 
 
 def make_export(job: Job, to: Path, step: Step) -> None:

@@ -44,7 +44,9 @@ def serve(arguments: Namespace) -> int:
     check_published(arguments.repository, arguments.target)
     files, ports = _server_files(arguments.cache), _chosen_ports(arguments)
     logs = arguments.cache / "logs"
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    # Both, and by name: a shell starts background jobs with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise_interrupt)
     try:
         with serving(files, arguments.repository, arguments.target, ports, logs) as server:
             tables.show_ready(server, arguments.repository, as_json=arguments.json)

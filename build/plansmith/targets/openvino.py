@@ -171,9 +171,13 @@ class OpenVinoEngine:
             found[start] = {name: array[:count].copy() for name, array in results}
 
         self._answering.set_callback(keep)
-        for start, count, batch in batches(feed, self.batch_size):
-            # Copied: a filled-up last batch must live until it is answered.
-            self._answering.start_async(dict(batch), (start, count), share_inputs=False)
+        # Held until all are answered, not copied by OpenVINO: with dynamic shapes 2026.4 copies
+        # into the arrays that `start` was given before, and they are the caller's.
+        held = [
+            (start, count, dict(batch)) for start, count, batch in batches(feed, self.batch_size)
+        ]
+        for start, count, batch in held:
+            self._answering.start_async(batch, (start, count), share_inputs=True)
         self._answering.wait_all()
         ordered = [found[start] for start in sorted(found)]
         return {name: np.concatenate([part[name] for part in ordered]) for name in self._outputs}

@@ -144,7 +144,7 @@ def test_a_fixed_batch_axis_is_refused(tmp_path: Path) -> None:
         '[targets]\norder = ["cpu"]\nmax_batch_size = 8\n'
     )
     with pytest.raises(
-        UnusableInput, match="batch axis is fixed at 1, targets.max_batch_size is 8"
+        UnusableInput, match=r"batch axis is fixed at 1, targets\.max_batch_size is 8"
     ):
         export(recipe, tmp_path)
 

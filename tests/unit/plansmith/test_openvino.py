@@ -1,46 +1,194 @@
-"""The OpenVINO target: sensible variants, and each one answers as FP32 ONNX Runtime does."""
+"""The OpenVINO target: sensible variants, engines that answer as ONNX Runtime, a fitting config."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plansmith.targets.openvino import Variant, compile_variant, list_variants
+from plansmith.recipe import parse_recipe
+from plansmith.targets import onnxruntime, openvino
+from plansmith.targets.openvino import OpenVinoEngine, Variant, list_variants, serving_config
+
+LISTS = st.builds(
+    list_variants,
+    cores=st.integers(1, 64),
+    has_bf16=st.booleans(),
+    max_batch_size=st.integers(1, 128),
+    static=st.booleans(),
+)
+VARIANTS = st.builds(
+    Variant,
+    precision=st.sampled_from(["fp32", "bf16"]),
+    streams=st.integers(1, 64),
+    threads=st.integers(1, 64),
+    batch_size=st.integers(1, 128),
+    static=st.booleans(),
+)
 
 
-def small_model() -> onnx.ModelProto:
-    weights = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])],
-        [numpy_helper.from_array(weights, "w")],
+@given(LISTS)
+def test_variants_have_names_of_their_own(variants: tuple[Variant, ...]) -> None:
+    assert len({variant.name for variant in variants}) == len(variants) > 0
+
+
+@given(cores=st.integers(1, 64), limit=st.integers(1, 128), static=st.booleans())
+def test_no_variant_asks_for_more_than_there_is(cores: int, limit: int, static: bool) -> None:
+    variants = list_variants(cores=cores, has_bf16=True, max_batch_size=limit, static=static)
+    assert all(v.streams <= v.threads <= cores and v.batch_size <= limit for v in variants)
+    assert {1, limit} <= {v.batch_size for v in variants}, "both ends are tried"
+
+
+@pytest.mark.parametrize(("has_bf16", "want"), [(False, {"fp32"}), (True, {"fp32", "bf16"})])
+def test_bf16_is_tried_only_where_the_cpu_has_it(has_bf16: bool, want: set[str]) -> None:
+    variants = list_variants(cores=2, has_bf16=has_bf16, max_batch_size=8, static=True)
+    assert {v.precision for v in variants} == want
+
+
+def test_no_shape_is_fixed_where_the_model_has_free_ones() -> None:
+    variants = list_variants(cores=2, has_bf16=False, max_batch_size=8, static=False)
+    assert not any(v.static for v in variants)
+
+
+def test_a_name_says_precision_streams_threads_batch_and_shape() -> None:
+    variant = Variant(precision="bf16", streams=2, threads=4, batch_size=8, static=True)
+    assert variant.name == "bf16-s2t4-b8"
+    assert (
+        Variant(precision="fp32", streams=1, threads=2, batch_size=1, static=False).name
+        == "fp32-s1t2-b1-dynamic"
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-@pytest.mark.parametrize("cores", [1, 2, 8])
-def test_no_variant_asks_for_more_than_the_cores(cores: int) -> None:
-    variants = list_variants(cores=cores, has_bf16=True)
-    assert len({variant.name for variant in variants}) == len(variants)
-    assert all(v.streams <= v.threads <= cores for v in variants)
+@given(VARIANTS)
+def test_fixed_shapes_serve_any_batch_in_few_calls(variant: Variant) -> None:
+    sizes = variant.static_batch_sizes
+    if not variant.static:
+        assert sizes == ()
+        return
+    assert sizes[0] == variant.batch_size
+    assert sizes == tuple(sorted(set(sizes), reverse=True))
+    for rows in range(1, variant.batch_size + 1):
+        calls, left = 0, rows
+        for size in sizes:
+            calls, left = calls + left // size, left % size
+        assert left == 0
+        assert calls <= variant.batch_size.bit_length(), "one call a binary digit"
 
 
-def test_bf16_is_tried_only_where_the_cpu_has_it() -> None:
-    assert {v.precision for v in list_variants(cores=2, has_bf16=False)} == {"fp32"}
-    assert {v.precision for v in list_variants(cores=2, has_bf16=True)} == {"fp32", "bf16"}
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: onnx.ModelProto) -> Path:
+    """A folder with model.onnx and the IR that was compiled from it."""
+    folder = tmp_path_factory.mktemp("compiled")
+    onnx.save(tiny_onnx, folder / "model.onnx")
+    openvino.compile_model(folder / "model.onnx", folder)
+    return folder
 
 
-@pytest.mark.parametrize("variant", list_variants(cores=2, has_bf16=False), ids=lambda v: v.name)
-def test_an_fp32_variant_answers_as_onnx_runtime_does(variant: Variant) -> None:
-    model = small_model()
-    x = np.random.default_rng(1).normal(size=(1, 8)).astype(np.float32)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (want,) = session.run(None, {"x": x})
-    got = compile_variant(model, variant)(x)[0]
-    # Float32 sums of eight products in another order.
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+SMALL = list_variants(cores=2, has_bf16=False, max_batch_size=4, static=True)
+X = np.random.default_rng(3).normal(size=(7, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def reference(compiled: Path) -> np.ndarray:
+    """What ONNX Runtime answers to X."""
+    return onnxruntime.open_engine(compiled / "model.onnx", 1).answer({"x": X})["logits"]
+
+
+def test_the_ir_keeps_its_weights_in_fp32(compiled: Path, tiny_weights: np.ndarray) -> None:
+    assert (compiled / "model.bin").stat().st_size >= tiny_weights.nbytes
+    assert tiny_weights.tobytes() in (compiled / "model.bin").read_bytes()
+
+
+@pytest.mark.parametrize("variant", SMALL, ids=lambda variant: variant.name)
+def test_an_fp32_variant_answers_any_number_of_rows_as_onnx_runtime_does(
+    compiled: Path, reference: np.ndarray, variant: Variant
+) -> None:
+    engine = openvino.open_engine(compiled / "model.xml", variant)
+    for count in (1, 4, 7):
+        got = engine.answer({"x": X[:count]})["logits"]
+        # Float32 sums of eight products in another order.
+        np.testing.assert_allclose(got, reference[:count], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", SMALL, ids=lambda variant: variant.name)
+def test_a_single_row_is_answered_alike(
+    compiled: Path, reference: np.ndarray, variant: Variant
+) -> None:
+    engine = openvino.open_engine(compiled / "model.xml", variant)
+    answer = engine.single({"x": X[:1]})
+    (logits,) = answer.values()  # type: ignore[attr-defined]
+    # As above.
+    np.testing.assert_allclose(logits, reference[:1], rtol=1e-5, atol=1e-5)
+
+
+def in_time(work: Callable[[], None]) -> None:
+    """Runs `work`; fails where it hangs, which it would do for ever."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+    assert not thread.is_alive(), "hangs"
+
+
+@pytest.mark.parametrize("variant", SMALL, ids=lambda variant: variant.name)
+def test_answering_takes_no_request_away_from_those_that_are_timed(
+    compiled: Path, reference: np.ndarray, variant: Variant
+) -> None:
+    engine = openvino.open_engine(compiled / "model.xml", variant)
+    batch = {"x": X[: variant.batch_size]}
+
+    def work() -> None:
+        engine.answer({"x": X})
+        for _ in range(50):
+            engine.start(batch)
+        engine.finish()
+
+    in_time(work)
+    # As above; and what was timed has not changed what is answered.
+    np.testing.assert_allclose(engine.answer({"x": X})["logits"], reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", SMALL, ids=lambda variant: variant.name)
+def test_callers_arrays_stay_as_they_were(compiled: Path, variant: Variant) -> None:
+    engine = openvino.open_engine(compiled / "model.xml", variant)
+    x = X.copy()
+    for _ in range(2):
+        engine.start({"x": x[: variant.batch_size]})
+        engine.finish()
+        engine.answer({"x": x[::-1].copy()})
+        engine.single({"x": x[:1]})
+    np.testing.assert_array_equal(x, X)
+
+
+def test_finishing_what_was_never_begun_returns(compiled: Path) -> None:
+    in_time(OpenVinoEngine(compiled / "model.xml", SMALL[0]).finish)
+
+
+@given(VARIANTS, st.integers(1, 9))
+def test_a_config_has_an_instance_for_every_stream_and_serves_that_version(
+    tiny_recipe: str, variant: Variant, version: int
+) -> None:
+    text = tiny_recipe.replace("max_batch_size = 2", f"max_batch_size = {variant.batch_size}")
+    config = serving_config(variant, "tiny", parse_recipe(text), version)
+    assert sum(group.count for group in config.instance_groups) == variant.streams
+    assert [group.priority for group in config.instance_groups] == sorted(
+        {group.priority for group in config.instance_groups}
+    ), "the first instance has the first turn"
+    assert (config.name, config.backend, config.served_version) == ("tiny", "openvino", version)
+    parameters = dict(config.parameters)
+    assert parameters["INFERENCE_NUM_THREADS"] == str(variant.threads)
+    assert parameters.get("HINT_BF16", "NO") == ("YES" if variant.precision == "bf16" else "NO")
+    sizes = tuple(int(one) for one in parameters.get("STATIC_BATCH_SIZES", "").split(",") if one)
+    assert sizes == variant.static_batch_sizes
+
+
+def test_a_config_names_the_labels_of_its_output(tiny_recipe: str) -> None:
+    labelled = tiny_recipe.replace("shape = [4]", 'shape = [4]\nlabels = "labels.txt"')
+    config = serving_config(SMALL[0], "tiny", parse_recipe(labelled), 1)
+    assert config.label_files == (("logits", "labels.txt"),)
+    assert not serving_config(SMALL[0], "tiny", parse_recipe(tiny_recipe), 1).label_files

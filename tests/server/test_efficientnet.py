@@ -1,0 +1,109 @@
+"""The sample model, as the build publishes it, through a real server: its answers are FP32's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plansmith import job as jobs
+from plansmith import pipeline
+from plansmith.cache import Cache
+from plansmith.demo import predict
+from plansmith.golden import batch_sizes, check_served, tolerance
+from plansmith.manifest import Manifest
+from plansmith.measure import Plan
+from plansmith.progress import PlainProgress
+from plansmith.stages import Golden
+from plansmith_client import Client
+from real_server import Serve
+
+ROOT = Path(__file__).parents[2]
+MODEL = "efficientnet_lite0"
+CATS = (281, 282, 285)
+ESPRESSO = 967
+# How fast a variant is does not matter here, only that each was compared: as short as can be.
+QUICK = Plan(rounds=1, seconds=0.02)
+
+
+class Silent:
+    """A step that tells nobody."""
+
+    def update(self, done: int, total: int, detail: str = "") -> None: ...
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repository")
+    sources = shutil.ignore_patterns("[0-9]*", "config*")
+    shutil.copytree(ROOT / "model_repository" / MODEL, folder / MODEL, ignore=sources)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(repository: Path) -> tuple[Manifest, Golden]:
+    # The project's own cache: what a build or an earlier test has made is taken from there.
+    cache, progress = Cache(root=ROOT / ".cache"), PlainProgress()
+    job = jobs.prepare(repository / MODEL, None, QUICK)
+    manifest = pipeline.build(job, cache, progress, QUICK).manifest
+    return manifest, pipeline.load_golden(job, cache, progress)
+
+
+@pytest.fixture(scope="module")
+def client(serve: Serve, repository: Path, built: tuple[Manifest, Golden]) -> Iterator[Client]:
+    assert built[0].version == 1
+    with serve(repository) as server, Client(server.grpc_url) as connected:
+        yield connected
+
+
+def test_three_hundred_crops_are_answered_as_the_reference_does(
+    client: Client, built: tuple[Manifest, Golden]
+) -> None:
+    manifest, golden = built
+    checked = check_served(client, manifest, golden, Silent())
+    assert checked.count >= 300
+    assert checked.batch_sizes == (1, 3, 8)
+    assert checked.max_abs_deviation <= checked.tolerance == tolerance(manifest.chosen.fidelity)
+    assert checked.passed
+
+
+def test_a_wrong_answer_would_not_pass(client: Client, built: tuple[Manifest, Golden]) -> None:
+    manifest, golden = built
+    shifted = np.roll(golden.answers, 1, axis=0)
+    other = Golden(
+        onnx_file=golden.onnx_file,
+        file=golden.file,
+        samples=golden.samples,
+        answers=shifted,
+        pictures=golden.pictures,
+        picture_answers=golden.picture_answers,
+    )
+    assert not check_served(client, manifest, other, Silent()).passed
+
+
+def test_chelsea_is_a_cat_and_coffee_is_espresso(
+    client: Client, built: tuple[Manifest, Golden]
+) -> None:
+    shown = {one.title: one.served[0] for one in predict(client, MODEL, built[1])}
+    assert shown["chelsea"].index in CATS
+    assert "cat" in shown["chelsea"].label
+    assert shown["coffee"].index == ESPRESSO
+    assert shown["coffee"].label == "espresso"
+
+
+def test_a_batch_is_answered_row_by_row(client: Client, built: tuple[Manifest, Golden]) -> None:
+    manifest, golden = built
+    images = golden.samples.arrays["image"][:8]
+    together = client.model(MODEL)(images)
+    alone = np.concatenate([client.model(MODEL)(image[None]) for image in images])
+    # Engines of other batch sizes add up in another order.
+    np.testing.assert_allclose(together, alone, atol=tolerance(manifest.chosen.fidelity))
+
+
+def test_the_mixed_batches_hold_a_size_that_fits_no_fixed_shape() -> None:
+    assert batch_sizes(8) == (1, 3, 8)
+    assert batch_sizes(1) == (1,)
+    assert batch_sizes(0) == (1,)

@@ -1,0 +1,173 @@
+"""Small real things that several tests start from: a tiny model, its recipe, a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from plansmith.compare import Fidelity
+from plansmith.manifest import FileDigest, Machine, Manifest, Trial
+from plansmith.measure import LatencySummary, Throughput
+from plansmith.recipe import Budget
+from plansmith.tensors import TensorSpec
+
+# Enough that "no flip seen" proves less than one in a hundred: see choose.MIN_SAMPLES.
+SAMPLES = 400
+
+TINY_RECIPE = """\
+[source]
+onnx = "model.onnx"
+
+[input.x]
+dtype = "float32"
+shape = [8]
+
+[output.logits]
+dtype = "float32"
+shape = [4]
+
+[data]
+evaluation = "evaluation.npz"
+
+[budget]
+metric = "top1_agreement"
+max_drop = 0.02
+
+[slo]
+p99_ms = 100
+
+[targets]
+order = ["cpu"]
+max_batch_size = 2
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> onnx.ModelProto:
+    """x float32 [batch, 8] → logits = x @ w float32 [batch, 4], w drawn once and for all."""
+    weights = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["logits"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_onnx: onnx.ModelProto) -> np.ndarray:
+    """float32 [8, 4]: the answers to x are x @ these."""
+    return numpy_helper.to_array(tiny_onnx.graph.initializer[0])
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> str:
+    """The recipe of the tiny model, which lies beside it as model.onnx."""
+    return TINY_RECIPE
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
+    """A model's folder in a repository, never built: recipe, ONNX source, evaluation data."""
+    folder = tmp_path / "repository" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "recipe.toml").write_text(TINY_RECIPE)
+    onnx.save(tiny_onnx, folder / "model.onnx")
+    x = np.random.default_rng(1).normal(size=(SAMPLES, 8)).astype(np.float32)
+    np.savez(folder / "evaluation.npz", x=x)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fidelity_of() -> Callable[..., Fidelity]:
+    """A variant that answers 1000 samples as the original does, but for what is named."""
+
+    def build(**changes: float) -> Fidelity:
+        fields: dict[str, float] = {
+            "top1_agreement": 1.0,
+            "top1_agreement_low": 0.997,
+            "expected_top1_drop": 0.0,
+            "expected_top1_drop_high": 0.0,
+            "mean_kl": 0.0,
+            "max_abs_deviation": 0.0,
+        }
+        count = int(changes.pop("count", 1000))
+        return Fidelity(count=count, **(fields | changes))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def trial_of() -> Callable[..., Trial]:
+    """A trial of that name and speed; a reference or baseline has no fidelity."""
+
+    def build(
+        name: str,
+        per_s: float,
+        fidelity: Fidelity | None = None,
+        *,
+        verdict: str = "",
+        precision: str = "fp32",
+        batch_size: int = 1,
+        p50_ms: float = 5.0,
+    ) -> Trial:
+        return Trial(
+            name=name,
+            runtime="OpenVINO 1",
+            precision=precision,
+            batch_size=batch_size,
+            size_bytes=10,
+            throughput=Throughput(
+                rounds=3, median_per_s=per_s, low_per_s=per_s * 0.9, high_per_s=per_s * 1.1
+            ),
+            latency=LatencySummary(
+                count=9, mean_ms=p50_ms, p50_ms=p50_ms, p95_ms=8, p99_ms=9, max_ms=9
+            ),
+            fidelity=fidelity,
+            verdict=verdict,
+            reason="",
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def manifest_of(
+    trial_of: Callable[..., Trial], fidelity_of: Callable[..., Fidelity]
+) -> Callable[[int, tuple[FileDigest, ...]], Manifest]:
+    """The manifest of version n of a model called "tiny" with these artifacts."""
+
+    def build(version: int, artifacts: tuple[FileDigest, ...]) -> Manifest:
+        return Manifest(
+            schema=1,
+            build_key=f"key of {version}",
+            model="tiny",
+            version=version,
+            target="cpu",
+            created_utc="2026-11-24T09:12:44+00:00",
+            machine=Machine(
+                cpu="a CPU", cores=2, memory_bytes=2**33, system="Linux 6", features=("avx2",)
+            ),
+            tools={"python": "3.11.0"},
+            inputs=(TensorSpec(name="x", dtype="float32", shape=(8,)),),
+            outputs=(TensorSpec(name="logits", dtype="float32", shape=(4,)),),
+            sources=(FileDigest(path="recipe.toml", sha256="ab" * 32, size_bytes=7),),
+            artifacts=artifacts,
+            evaluation_count=SAMPLES,
+            evaluation_sha256="cd" * 32,
+            budget=Budget(metric="top1_agreement", max_drop=0.02),
+            p99_ms=100.0,
+            trials=(
+                trial_of("onnxruntime", 100.0, verdict="reference"),
+                trial_of("fp32-s1t2-b1", 200.0, fidelity_of(), verdict="chosen"),
+            ),
+        )
+
+    return build

@@ -1,0 +1,141 @@
+"""A job's keys: each stage is run again for what goes into it, and for nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plansmith.errors import BadRecipe, UnusableInput
+from plansmith.job import Job, prepare
+from plansmith.measure import Plan
+
+PLAN = Plan(rounds=1, seconds=0.01)
+
+
+def keys(job: Job) -> dict[str, str]:
+    names = [field.name for field in fields(Job) if field.name.endswith("_key")]
+    return {name.removesuffix("_key"): getattr(job, name) for name in names}
+
+
+def changed_by(folder: Path, old: str, new: str) -> set[str]:
+    """The stages whose keys change when `old` becomes `new` in the recipe."""
+    before = keys(prepare(folder, None, PLAN))
+    recipe = folder / "recipe.toml"
+    assert old in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(old, new))
+    after = keys(prepare(folder, None, PLAN))
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+ALL = {"data", "export", "reference", "compile", "measure", "build"}
+
+
+def test_the_same_folder_has_the_same_keys(model_folder: Path) -> None:
+    assert keys(prepare(model_folder, None, PLAN)) == keys(prepare(model_folder, "cpu", PLAN))
+
+
+def test_another_budget_only_chooses_anew(model_folder: Path) -> None:
+    assert changed_by(model_folder, "max_drop = 0.02", "max_drop = 0.03") == {"build"}
+
+
+def test_a_comment_in_the_recipe_changes_nothing(model_folder: Path) -> None:
+    assert changed_by(model_folder, "[budget]", "# a remark\n[budget]") == set()
+
+
+def test_another_largest_batch_is_measured_anew(model_folder: Path) -> None:
+    assert changed_by(model_folder, "max_batch_size = 2", "max_batch_size = 4") == {
+        "measure",
+        "build",
+    }
+
+
+def test_another_source_is_exported_anew_but_the_data_stays(model_folder: Path) -> None:
+    (model_folder / "other.onnx").write_bytes((model_folder / "model.onnx").read_bytes())
+    assert changed_by(model_folder, "model.onnx", "other.onnx") == ALL - {"data"}
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [("model.onnx", ALL - {"data"}), ("evaluation.npz", ALL - {"export", "compile"})],
+)
+def test_a_changed_file_runs_the_stages_that_it_goes_into(
+    model_folder: Path, file: str, stages: set[str]
+) -> None:
+    before = keys(prepare(model_folder, None, PLAN))
+    with (model_folder / file).open("ab") as stream:
+        stream.write(b"more")
+    after = keys(prepare(model_folder, None, PLAN))
+    assert {stage for stage in ALL if before[stage] != after[stage]} == stages
+
+
+def test_changed_labels_give_another_build_of_the_same_stages(model_folder: Path) -> None:
+    recipe = model_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[4]", '[4]\nlabels = "labels.txt"'))
+    (model_folder / "labels.txt").write_text("a\nb\nc\nd\n")
+    before = keys(prepare(model_folder, None, PLAN))
+    (model_folder / "labels.txt").write_text("a\nb\nc\ne\n")
+    after = keys(prepare(model_folder, None, PLAN))
+    assert {stage for stage in ALL if before[stage] != after[stage]} == {"build"}
+
+
+def test_another_plan_is_measured_anew(model_folder: Path) -> None:
+    before = keys(prepare(model_folder, None, PLAN))
+    after = keys(prepare(model_folder, None, Plan(rounds=2, seconds=0.01)))
+    assert {stage for stage in ALL if before[stage] != after[stage]} == {"measure", "build"}
+
+
+def test_the_sources_are_the_recipe_and_the_files_it_names(model_folder: Path) -> None:
+    np.save(model_folder / "unrelated.npy", np.zeros(1))
+    names = [source.path for source in prepare(model_folder, None, PLAN).sources]
+    assert names == ["evaluation.npz", "model.onnx", "recipe.toml"]
+
+
+def test_the_external_data_of_an_onnx_file_is_a_source(model_folder: Path) -> None:
+    before = keys(prepare(model_folder, None, PLAN))
+    (model_folder / "model.onnx.data").write_bytes(b"weights")
+    job = prepare(model_folder, None, PLAN)
+    assert "model.onnx.data" in [source.path for source in job.sources]
+    assert keys(job)["export"] != before["export"]
+
+
+def test_a_model_is_called_like_its_folder(model_folder: Path) -> None:
+    assert prepare(model_folder, None, PLAN).name == "tiny"
+
+
+def test_a_missing_recipe_is_named_with_the_models_there_are(model_folder: Path) -> None:
+    with pytest.raises(UnusableInput, match=r"tinny/recipe\.toml: no such recipe; .*here: tiny$"):
+        prepare(model_folder.with_name("tinny"), None, PLAN)
+
+
+def test_a_missing_recipe_where_no_model_is_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match="no model has a recipe in"):
+        prepare(tmp_path / "m", None, PLAN)
+
+
+def test_a_recipe_that_is_no_text_is_named(model_folder: Path) -> None:
+    (model_folder / "recipe.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UnusableInput, match=r"recipe\.toml: cannot be read"):
+        prepare(model_folder, None, PLAN)
+
+
+def test_a_bad_recipe_is_named_with_its_path_and_line(model_folder: Path) -> None:
+    (model_folder / "recipe.toml").write_text("[source]\nonnx = 3\n")
+    path = re.escape(str(model_folder / "recipe.toml"))
+    with pytest.raises(BadRecipe, match=rf"{path}:2: source\.onnx: is 3"):
+        prepare(model_folder, None, PLAN)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "evaluation.npz"])
+def test_a_missing_source_file_is_named_with_the_recipe(model_folder: Path, file: str) -> None:
+    (model_folder / file).unlink()
+    with pytest.raises(UnusableInput, match=rf"{file}: no such file; .*recipe\.toml names it"):
+        prepare(model_folder, None, PLAN)
+
+
+def test_an_unknown_target_is_refused_with_those_of_the_recipe(model_folder: Path) -> None:
+    with pytest.raises(UnusableInput, match=r"targets\.order has no 'tpu'; it names cpu"):
+        prepare(model_folder, "tpu", PLAN)

@@ -1,0 +1,41 @@
+"""The reference: ONNX Runtime in FP32 answers as NumPy does, whatever the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from plansmith.measure import Engine
+from plansmith.targets import onnxruntime
+
+X = np.random.default_rng(3).normal(size=(7, 8)).astype(np.float32)
+
+
+@pytest.fixture(params=[1, 4], ids=lambda size: f"batch {size}")
+def engine(request: pytest.FixtureRequest, tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Engine:
+    onnx.save(tiny_onnx, tmp_path / "model.onnx")
+    return onnxruntime.open_engine(tmp_path / "model.onnx", request.param)
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_any_number_of_rows_is_answered_as_numpy_does(
+    engine: Engine, tiny_weights: np.ndarray, count: int
+) -> None:
+    got = engine.answer({"x": X[:count]})
+    assert list(got) == ["logits"]
+    # Float32 sums of eight products in another order.
+    np.testing.assert_allclose(got["logits"], X[:count] @ tiny_weights, rtol=1e-5, atol=1e-5)
+
+
+def test_a_single_row_is_answered_alike(engine: Engine, tiny_weights: np.ndarray) -> None:
+    (logits,) = engine.single({"x": X[:1]})  # type: ignore[misc]
+    np.testing.assert_allclose(logits, X[:1] @ tiny_weights, rtol=1e-5, atol=1e-5)  # as above
+
+
+def test_what_is_started_is_finished(engine: Engine) -> None:
+    for _ in range(3):
+        engine.start({"x": X[: engine.batch_size]})
+    engine.finish()

@@ -1,0 +1,285 @@
+"""A build publishes one whole version, does nothing twice, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from plansmith import stages, trials
+from plansmith.cache import Cache
+from plansmith.errors import PlansmithError
+from plansmith.job import prepare
+from plansmith.manifest import Manifest
+from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, summarise
+from plansmith.pipeline import Built, build, explain
+from plansmith.progress import PlainProgress
+from plansmith.repository import ModelFolder, digest
+
+PLAN = Plan(rounds=1, seconds=0.01)
+Timings = dict[str, tuple[Throughput, LatencySummary]]
+
+
+def steady_speeds(engines: Mapping[str, Engine], *_: object) -> Timings:
+    """Variants take half as long as references, the last of them least."""
+    return {
+        name: (spread([100.0 if "onnxruntime" in name else 200.0 + 10 * place]), summarise([5.0]))
+        for place, name in enumerate(engines)
+    }
+
+
+@pytest.fixture(autouse=True)
+def same_speeds_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests are about must not hang on which engine wins by some microseconds."""
+    monkeypatch.setattr(trials, "time_engines", steady_speeds)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """One for all tests: a product is known by what went into it, whoever made it."""
+    return Cache(root=tmp_path_factory.mktemp("warm"))
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Cache:
+    """For tests of how products are made."""
+    return Cache(root=tmp_path / "cold")
+
+
+@pytest.fixture
+def run(model_folder: Path, warm: Cache) -> Callable[..., Built]:
+    """Builds the tiny model."""
+    # Fewer variants to compile: every one of them costs tens of milliseconds.
+    edit(model_folder, "max_batch_size = 2", "max_batch_size = 1")
+
+    def once(cache: Cache = warm, *, force: bool = False, plan: Plan = PLAN) -> Built:
+        job = prepare(model_folder, None, plan)
+        return build(job, cache, PlainProgress(), plan, force=force)
+
+    return once
+
+
+def read_config(folder: Path, name: str = "config.pbtxt") -> model_config_pb2.ModelConfig:
+    return text_format.Parse((folder / name).read_text(), model_config_pb2.ModelConfig())
+
+
+def served(folder: Path) -> list[int]:
+    return list(read_config(folder).version_policy.specific.versions)
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    path = folder / "recipe.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def steps_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The steps that were begun since the last call, as told on stderr."""
+    lines = capsys.readouterr().err.splitlines()
+    return [line.removesuffix(" ...") for line in lines if line.endswith(" ...")]
+
+
+def test_a_first_build_publishes_version_1_whole(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    built = run()
+    assert built.changed
+    assert built.manifest == ModelFolder(path=model_folder).manifest(1)
+    assert [file.path for file in built.manifest.artifacts] == ["model.bin", "model.xml"]
+    for file in built.manifest.artifacts:
+        assert digest(model_folder / "1" / file.path, file.path) == file
+
+
+def test_the_manifest_says_what_was_built_from_what(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    found: Manifest = run().manifest
+    assert (found.model, found.version, found.target) == ("tiny", 1, "cpu")
+    assert [source.path for source in found.sources] == [
+        "evaluation.npz",
+        "model.onnx",
+        "recipe.toml",
+    ]
+    assert found.sources[1] == digest(model_folder / "model.onnx", "model.onnx")
+    assert found.evaluation_count == 400
+    assert found.tools["numpy"] == np.__version__
+    assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["x", "logits"]
+    assert {trial.verdict for trial in found.trials} == {"reference", "kept", "chosen"}
+
+
+def test_both_configs_serve_the_chosen_variant_as_that_version(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    chosen = run().manifest.chosen
+    config = read_config(model_folder)
+    assert config == read_config(model_folder, "configs/cpu.pbtxt")
+    assert (config.name, config.max_batch_size) == ("tiny", 1)
+    assert list(config.version_policy.specific.versions) == [1]
+    # The last variant is the fastest here, and its name says how many streams it has.
+    streams = config.parameters["NUM_STREAMS"].string_value
+    assert f"-s{streams}t" in chosen.name
+    assert sum(group.count for group in config.instance_group) == int(streams)
+
+
+def test_an_unchanged_build_does_nothing(
+    model_folder: Path, run: Callable[..., Built], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run()
+    before = {path: path.stat().st_mtime_ns for path in model_folder.rglob("*")}
+    capsys.readouterr()
+    second = run()
+    assert not second.changed
+    assert second.manifest == first.manifest
+    assert steps_of(capsys) == []
+    assert {path: path.stat().st_mtime_ns for path in model_folder.rglob("*")} == before
+
+
+def test_a_changed_recipe_gives_the_next_version_and_keeps_the_one_before(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    run()
+    before = {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()}
+    edit(model_folder, "p99_ms = 100", "p99_ms = 50")
+    built = run()
+    assert built.changed
+    assert (built.manifest.version, built.manifest.p99_ms) == (2, 50)
+    assert served(model_folder) == [2]
+    assert {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()} == before
+
+
+def test_a_forced_build_makes_everything_anew(
+    model_folder: Path, run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(cold)
+    exported: list[str] = []
+    make_export = stages.make_export
+    monkeypatch.setattr(
+        stages, "make_export", lambda *args: (exported.append("again"), make_export(*args))[1]
+    )
+    assert run(cold, force=True).manifest.version == 2
+    assert exported == ["again"]
+    assert served(model_folder) == [2]
+
+
+def test_too_few_samples_publish_nothing_and_every_variant_says_why(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    np.savez(model_folder / "evaluation.npz", x=np.ones((5, 8), np.float32))
+    with pytest.raises(PlansmithError) as caught:
+        run()
+    first, *reasons = str(caught.value).splitlines()
+    assert first == "tiny: no variant may be served:"
+    assert len(reasons) >= 4
+    assert all("not proven: " in reason for reason in reasons)
+    assert all("needs at least 300 samples" in reason for reason in reasons)
+    assert ModelFolder(path=model_folder).versions() == ()
+    assert not (model_folder / "config.pbtxt").exists()
+
+
+def test_too_few_samples_may_be_accepted_by_the_recipe(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    np.savez(model_folder / "evaluation.npz", x=np.ones((5, 8), np.float32))
+    edit(model_folder, "max_drop = 0.02", "max_drop = 0.02\naccept_not_proven = true")
+    assert "NOT PROVEN, accepted by the recipe" in run().manifest.chosen.reason
+
+
+def test_variants_over_the_budget_keep_the_version_before(
+    model_folder: Path, run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(cold)
+    answers_of = trials.answers_of
+    # Every variant now answers backwards; the reference's answers are in the cache.
+    monkeypatch.setattr(trials, "answers_of", lambda *args: -answers_of(*args))
+    with pytest.raises(PlansmithError, match="over the accuracy budget: top-1 answers that differ"):
+        run(cold, plan=Plan(rounds=2, seconds=0.01))
+    assert ModelFolder(path=model_folder).versions() == (1,)
+    assert served(model_folder) == [1]
+
+
+@pytest.mark.parametrize("stage", ["make_data", "make_export", "make_reference", "make_compiled"])
+def test_a_stage_that_is_interrupted_publishes_nothing_and_is_run_again(
+    model_folder: Path,
+    run: Callable[..., Built],
+    cold: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, stage, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(cold)
+    assert ModelFolder(path=model_folder).versions() == ()
+    assert run(cold).manifest.version == 1
+
+
+def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
+    run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> Timings:
+        raise KeyboardInterrupt
+
+    def never(*_: object) -> None:
+        raise AssertionError("was made already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "time_engines", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(cold)
+    for stage in ("make_data", "make_export", "make_reference", "make_compiled"):
+        monkeypatch.setattr(stages, stage, never)
+    assert run(cold).manifest.version == 1
+
+
+def test_a_build_killed_before_its_version_was_served_serves_it_the_next_time(
+    model_folder: Path, run: Callable[..., Built], warm: Cache
+) -> None:
+    run()
+    old = (model_folder / "config.pbtxt").read_text()
+    edit(model_folder, "p99_ms = 100", "p99_ms = 50")
+    run()
+    # As the kill leaves it: version 2 is complete, config.pbtxt is still that of version 1.
+    (model_folder / "config.pbtxt").write_text(old)
+    plan = explain(prepare(model_folder, None, PLAN), warm)
+    assert plan == {"publish": "run: version 2 is complete but not served"}
+    built = run()
+    assert (built.changed, built.manifest.version) == (True, 2)
+    assert served(model_folder) == [2]
+    assert ModelFolder(path=model_folder).versions() == (1, 2)
+
+
+def test_a_second_build_of_the_model_is_refused_while_one_runs(
+    run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[str] = []
+
+    def build_meanwhile(engines: Mapping[str, Engine], *_: object) -> Timings:
+        # A second build that gets this far must not start a third.
+        monkeypatch.setattr(trials, "time_engines", steady_speeds)
+        with pytest.raises(PlansmithError) as caught:
+            run(cold)
+        refusals.append(str(caught.value))
+        return steady_speeds(engines)
+
+    monkeypatch.setattr(trials, "time_engines", build_meanwhile)
+    assert run(cold).manifest.version == 1
+    (refusal,) = refusals
+    assert refusal.endswith("another build of this model is running; wait for it or stop it")
+
+
+def test_a_build_that_failed_leaves_no_lock(
+    model_folder: Path, run: Callable[..., Built], cold: Cache
+) -> None:
+    evaluation = (model_folder / "evaluation.npz").read_bytes()
+    (model_folder / "evaluation.npz").write_bytes(b"not numpy")
+    with pytest.raises(PlansmithError, match="cannot be read"):
+        run(cold)
+    (model_folder / "evaluation.npz").write_bytes(evaluation)
+    assert run(cold).changed
