@@ -7,8 +7,11 @@ are done. The master adds up, concludes when every worker is done, and stops Loc
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import gevent
@@ -46,6 +49,8 @@ class Control:
             return
         if parsed.headless:
             options = _checked_or_exit(vars(parsed))
+            # Locust waits for a KeyboardInterrupt, which is lost where it comes up inside of gRPC.
+            gevent.signal_handler(signal.SIGINT, os.kill, os.getpid(), signal.SIGTERM)
             # It warns of spawn rates above 100 per second; our users share one connection.
             logging.getLogger("locust.runners").setLevel(logging.ERROR)
             parsed.num_users = parsed.spawn_rate = options.users
@@ -128,11 +133,12 @@ class _Run:
                 report=self._tell_locust,
             )
             self._tally = self.session.tally
-        self._greenlets: list[gevent.Greenlet[..., Any]] = [gevent.spawn(self._see_out)]
+        tasks: list[Callable[[], None]] = [self._see_out]
         if self.session is not None:
-            self._greenlets.append(gevent.spawn(self.session.watch))
+            tasks.append(self.session.watch)
         if not isinstance(runner, WorkerRunner):
-            self._greenlets.append(gevent.spawn(self._tell_progress))
+            tasks.append(self._tell_progress)
+        self._greenlets: list[gevent.Greenlet[[], None]] = [gevent.spawn(task) for task in tasks]
         self._greenlets[0].link_exception(self._give_up)
 
     def report(self) -> dict[str, Any]:

@@ -72,9 +72,11 @@ def read_samples(path: Path, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]
     Pickled objects are refused: loading one runs code.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {name: loaded[name] for name in loaded} if path.suffix == ".npz" else {"": loaded}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        loaded: Any = np.load(path, allow_pickle=False)
+        # By what it holds: NumPy does not go by a file's suffix either.
+        is_one = isinstance(loaded, np.ndarray)
+        arrays: dict[str, NDArray[Any]] = {"": loaded} if is_one else dict(loaded)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UnusableSamples(f"{path}: {error}") from error
     names = [one.name for one in inputs]
     if set(arrays) == {""} and len(names) == 1:

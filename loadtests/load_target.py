@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from tritonclient.utils import triton_to_np_dtype
-
 from load_options import LoadOptions
 from load_samples import (
     Batch,
@@ -19,6 +16,7 @@ from load_samples import (
     sample_batches,
 )
 from plansmith_client import Client
+from plansmith_client.datatypes import numpy_dtype
 from plansmith_client.errors import PlansmithClientError
 
 
@@ -64,7 +62,7 @@ def _inputs(specs: Sequence[Any], max_batch_size: int) -> list[Input]:
     return [
         Input(
             name=spec.name,
-            dtype=np.dtype(triton_to_np_dtype(spec.dtype)),
+            dtype=numpy_dtype(spec.dtype),
             item_shape=tuple(spec.shape[1:] if batched else spec.shape),
             batched=batched,
         )

@@ -169,7 +169,12 @@ class _Runner:
         for index, name in enumerate(names):
             parts = list(overlapping([feed[index] for feed in feeds], rows, start, stop))
             arrays[name] = parts[0] if len(parts) == 1 else self._gather(name, parts, size)
-        return self._infer(request, arrays)
+        answers = self._infer(request, arrays)
+        for name, array in answers.items():
+            # The CPU plugin lets a Reshape that does not divide return no rows at all.
+            if array.shape[:1] != (size,):
+                raise ValueError(f"output {name} is {list(array.shape)} for a batch of {size}")
+        return answers
 
     def _gather(self, name, parts, size):
         """`parts` copied one after the other into a buffer that is kept for the next batch."""
@@ -180,8 +185,13 @@ class _Runner:
         return np.concatenate(parts, out=buffer)
 
     def _infer(self, request, arrays):
-        results = request.infer(arrays, share_inputs=True, share_outputs=True)
-        return {name: results[index] for index, name in enumerate(self._names)}
+        # Not infer(): on one thread it loses the plugin's errors and leaves the answer before this
+        # one, as if it were this one's (OpenVINO 2026.4.1). This costs 20 microseconds more.
+        request.start_async(arrays, share_inputs=True)
+        request.wait()
+        return {
+            name: request.get_output_tensor(index).data for index, name in enumerate(self._names)
+        }
 
 
 def cut(total, sizes):
