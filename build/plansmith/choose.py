@@ -13,8 +13,10 @@ from plansmith.recipe import Budget
 # seen" first proves less than one in a hundred (the rule of three), and where the central limit
 # theorem is commonly trusted for skewed values.
 MIN_SAMPLES = 300
-# Two medians closer than this are the same on a machine that others share: lower latency decides.
+# Two medians closer than this are the same whatever the rounds say.
 TIE_SHARE = 0.03
+# Noise excuses no more than this: a median further behind is slower, whatever one round reached.
+NOISE_SHARE = 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +70,21 @@ def choose(trials: Sequence[Trial], budget: Budget) -> tuple[Trial, ...]:
     passed = [trial for trial in judged if trial.verdict == "kept"]
     if not passed:
         return tuple(judged)
-    best = max(map(_speed, passed))
-    ties = [trial for trial in passed if _speed(trial) >= best * (1 - TIE_SHARE)]
+    fastest = max(passed, key=_speed)
+    ties = [trial for trial in passed if _cannot_be_told_from(fastest, trial)]
     chosen = min(ties, key=lambda trial: (trial.batch_size, trial.latency.p50_ms))
-    return tuple(_rank(trial, chosen, reference, best) for trial in judged)
+    return tuple(_rank(trial, chosen, reference, fastest) for trial in judged)
+
+
+def _cannot_be_told_from(fastest: Trial, trial: Trial) -> bool:
+    """Whether noise alone may set `trial` behind: one of its rounds was as fast as the fastest is.
+
+    On a machine that others share, the one that happened to be fastest would be chosen by chance.
+    Of those that may be, the smaller batch and then the lower latency of one request is better.
+    """
+    behind = 1 - _speed(trial) / _speed(fastest)
+    reaches = trial.throughput.high_per_s >= _speed(fastest)
+    return behind <= TIE_SHARE or (reaches and behind <= NOISE_SHARE)
 
 
 def _speed(trial: Trial) -> float:
@@ -98,17 +111,15 @@ def _beside(trial: Trial, parent: Trial | None) -> Trial:
     )
 
 
-def _rank(trial: Trial, chosen: Trial, reference: Trial, best: float) -> Trial:
+def _rank(trial: Trial, chosen: Trial, reference: Trial, fastest: Trial) -> Trial:
     if trial.verdict != "kept":
         return trial
     speed = _speed(trial)
     speedup = f"{speed / _speed(reference):.2f}x {reference.name}"
     if trial.name == chosen.name:
-        how = (
-            "fastest"
-            if speed == best
-            else f"within {TIE_SHARE:.0%} of the fastest, smaller batch or lower latency"
-        )
+        how = "fastest"
+        if trial.name != fastest.name:
+            how = f"as fast as {fastest.name} within noise, smaller batch or lower latency"
         return replace(trial, verdict="chosen", reason=f"{how}: {speedup}; {trial.reason}")
     behind = 1 - speed / _speed(chosen)
     slower = f"{behind:.0%} slower than" if behind > 0 else "larger batch or latency than"

@@ -41,13 +41,13 @@ def serve(arguments: Namespace) -> int:
     from plansmith.repository import check_published
     from plansmith.server import serving
 
-    check_published(arguments.repository, arguments.target)
-    files, ports = _server_files(arguments.cache), _chosen_ports(arguments)
-    logs = arguments.cache / "logs"
-    # Both, and by name: a shell starts background jobs with Ctrl-C ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise_interrupt)
     try:
+        # Both, and by name: a shell starts background jobs with Ctrl-C ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _raise_interrupt)
+        check_published(arguments.repository, arguments.target)
+        files, ports = _server_files(arguments.cache), _chosen_ports(arguments)
+        logs = arguments.cache / "logs"
         with serving(files, arguments.repository, arguments.target, ports, logs) as server:
             tables.show_ready(server, arguments.repository, as_json=arguments.json)
             server.wait()

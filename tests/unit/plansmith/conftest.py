@@ -117,6 +117,7 @@ def trial_of() -> Callable[..., Trial]:
         precision: str = "fp32",
         batch_size: int = 1,
         p50_ms: float = 5.0,
+        range_share: float = 0.1,
     ) -> Trial:
         return Trial(
             name=name,
@@ -125,7 +126,10 @@ def trial_of() -> Callable[..., Trial]:
             batch_size=batch_size,
             size_bytes=10,
             throughput=Throughput(
-                rounds=3, median_per_s=per_s, low_per_s=per_s * 0.9, high_per_s=per_s * 1.1
+                rounds=3,
+                median_per_s=per_s,
+                low_per_s=per_s * (1 - range_share),
+                high_per_s=per_s * (1 + range_share),
             ),
             latency=LatencySummary(
                 count=9, mean_ms=p50_ms, p50_ms=p50_ms, p95_ms=8, p99_ms=9, max_ms=9

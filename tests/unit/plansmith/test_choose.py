@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith.choose import MIN_SAMPLES, TIE_SHARE, choose, judge
+from plansmith.choose import MIN_SAMPLES, NOISE_SHARE, TIE_SHARE, choose, judge
 from plansmith.compare import Fidelity
 from plansmith.manifest import Trial
 from plansmith.recipe import Budget
@@ -161,7 +161,7 @@ def test_of_equally_fast_variants_the_smaller_batch_then_the_lower_latency_is_ch
             trial_of("fastest", 200, fidelity_of(), batch_size=8, p50_ms=1),
             trial_of("late", inside, fidelity_of(), p50_ms=4),
             trial_of("soon", inside, fidelity_of(), p50_ms=2),
-            trial_of("behind", 200 * (1 - TIE_SHARE * 2), fidelity_of(), p50_ms=1),
+            trial_of("behind", 200 * (1 - NOISE_SHARE) - 1, fidelity_of(), p50_ms=1),
         ],
         BUDGET,
     )
@@ -173,9 +173,25 @@ def test_of_equally_fast_variants_the_smaller_batch_then_the_lower_latency_is_ch
         "behind": "kept",
     }
     assert by_name(found)["soon"].reason.startswith(
-        "within 3% of the fastest, smaller batch or lower latency: 1.97x ort; "
+        "as fast as fastest within noise, smaller batch or lower latency: 1.97x ort; "
     )
     assert by_name(found)["fastest"].reason.startswith("larger batch or latency than soon; ")
+
+
+@pytest.mark.parametrize(("range_share", "chosen"), [(0.02, "fastest"), (0.15, "small")])
+def test_a_median_that_is_behind_by_no_more_than_its_own_noise_is_not_slower(
+    trial_of: TrialOf, fidelity_of: FidelityOf, range_share: float, chosen: str
+) -> None:
+    small = trial_of("small", 190, fidelity_of(), range_share=range_share)
+    found = choose(
+        [
+            trial_of("ort", 100, verdict="reference"),
+            trial_of("fastest", 200, fidelity_of(), batch_size=8),
+            small,
+        ],
+        BUDGET,
+    )
+    assert by_name(found)[chosen].verdict == "chosen"
 
 
 def test_a_variant_that_was_refused_before_it_could_be_compared_stays_refused(
@@ -204,4 +220,4 @@ def test_the_chosen_is_never_much_slower_than_any_that_passes(
     found = choose([trial_of("ort", 1.0, verdict="reference"), *variants], BUDGET)
     (chosen,) = [trial for trial in found if trial.verdict == "chosen"]
     fastest = max(per_s for per_s, _ in speeds)
-    assert chosen.throughput.median_per_s >= fastest * (1 - TIE_SHARE)
+    assert chosen.throughput.median_per_s >= fastest * (1 - NOISE_SHARE) * (1 - 1e-9)
