@@ -79,7 +79,8 @@ def load(arguments: Namespace) -> int:
 
     folder = arguments.repository / arguments.model
     p99_ms, samples = arguments.p99_ms, arguments.input
-    if p99_ms is None or samples is None:
+    # Only a model of ours has a recipe; any server's model can be loaded with --p99-ms.
+    if p99_ms is None or (samples is None and folder.is_dir()):
         job = prepare(folder, None, Plan())
         p99_ms = job.recipe.p99_ms if p99_ms is None else p99_ms
         samples = samples or pipeline.find_samples(job, Cache(root=arguments.cache))
