@@ -29,10 +29,15 @@ class Arrivals:
             missing = "concurrency" if self.kind == "closed" else "rate_per_s"
             raise ValueError(f"{missing} is null; a {self.kind} loop needs it")
 
-    def __str__(self) -> str:
+    @property
+    def short(self) -> str:
+        """How much load, without the kind of loop."""
         if self.kind == "closed":
-            return f"closed loop, {self.concurrency} in flight"
-        return f"open loop, {self.rate_per_s:g} requests/s"
+            return f"{self.concurrency} in flight"
+        return f"{self.rate_per_s:g} requests/s"
+
+    def __str__(self) -> str:
+        return f"{self.kind} loop, {self.short}"
 
 
 @dataclass(frozen=True, kw_only=True)

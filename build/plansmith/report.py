@@ -80,10 +80,10 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedCheck:
-    """Golden samples through the real server, against the chosen variant in-process.
+    """Evaluation samples through the real server, against the FP32 reference's answers.
 
-    `max_abs_deviation` and `tolerance` are in the output's own unit (logits);
-    `top1_agreement` (0..1) is with the FP32 reference.
+    `count` samples one by one and again in batches of `batch_sizes`. `max_abs_deviation` and
+    `tolerance` are in the output's own unit (logits); `top1_agreement` is a share, 0..1.
     """
 
     count: int
@@ -152,7 +152,7 @@ def _answers(check: ServedCheck | None) -> tuple[str, str]:
     match = "match" if check.passed else "do not match"
     return (
         "pass" if check.passed else "fail",
-        f"Served answers {match} the chosen variant's on {check.count} samples.",
+        f"Served answers {match} FP32's within tolerance on {check.count} samples.",
     )
 
 

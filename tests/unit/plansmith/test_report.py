@@ -173,7 +173,7 @@ def test_a_run_without_a_success_has_no_latency(sample_report: Report) -> None:
         verdict="fail",
     )
     text = Page(render_html(replace(sample_report, loads=(nothing,)))).text
-    assert "Served p99, closed loop not measured" in text
+    assert "Served p99, 16 in flight not measured" in text
     assert "0.00 ms" not in text
 
 
@@ -202,7 +202,7 @@ def test_every_metric_of_a_budget_has_its_words() -> None:
 def test_everything_kept_is_a_pass(sample_report: Report) -> None:
     assert verdict(sample_report) == (
         "pass",
-        "The accuracy budget is kept. Served answers match the chosen variant's on 300 samples. "
+        "The accuracy budget is kept. Served answers match FP32's within tolerance on 300 samples. "
         "2 of 2 load runs keep the SLO.",
     )
 
