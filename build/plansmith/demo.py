@@ -26,7 +26,7 @@ from plansmith.stages import Golden
 if TYPE_CHECKING:
     from plansmith_client import Client
 
-CONCURRENCY = 16
+CONCURRENCY = 8
 # Of what the closed loop reached: busy, with room for the noise of a shared machine.
 OPEN_LOOP_SHARE = 0.5
 TIMEOUT_S = 30.0
