@@ -111,7 +111,7 @@ def _library_folder(library: str, folders: list[str]) -> Path:
             return Path(folder)
     package = library.removesuffix(".so.1.0")
     raise LacksSomething(
-        f"{library}: not in {', '.join(filter(None, folders))}; "
+        f"{library}: not in {', '.join(dict.fromkeys(filter(None, folders)))}; "
         f"Triton's Python backend needs it: apt-get install {package}"
     )
 
