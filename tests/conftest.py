@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from plansmith.compare import Fidelity, share_bound
+from plansmith.findings import Prediction, Ranked, Report, ServedCheck
 from plansmith.load_result import Arrivals, Failure, LatencyMs, LoadResult, Slo
 from plansmith.manifest import FileDigest, Machine, Manifest, Trial
 from plansmith.measure import LatencySummary, Throughput
 from plansmith.recipe import Budget
-from plansmith.report import Prediction, Ranked, Report, ServedCheck
 from plansmith.tensors import TensorSpec
 
 SAMPLES = 652

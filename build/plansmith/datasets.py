@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith.errors import UnusableInput
-from plansmith.export import call_function
 from plansmith.recipe import Recipe
+from plansmith.recipe_functions import call_function
 from plansmith.tensors import TensorSpec
 
 

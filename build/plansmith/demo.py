@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from plansmith import job as jobs
 from plansmith import loadtest, pipeline, report
 from plansmith.cache import Cache
+from plansmith.findings import Prediction, Ranked, Report
 from plansmith.golden import check_served
 from plansmith.infer import connected
 from plansmith.job import Job
 from plansmith.load_result import LoadResult
 from plansmith.measure import Plan
 from plansmith.progress import Progress, for_stderr
-from plansmith.report import Prediction, Ranked, Report
 from plansmith.server import Server, free_ports, serving
 from plansmith.server_files import ServerFiles
 from plansmith.stages import Golden

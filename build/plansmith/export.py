@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import traceback
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.errors import UnusableInput
 from plansmith.recipe import Input, Preprocess, Recipe
+from plansmith.recipe_functions import call_function
 from plansmith.tensors import TensorSpec
 
 # The newest operator set that TensorRT 10, OpenVINO 2024 and ONNX Runtime 1.16 all read.
@@ -35,41 +33,6 @@ def export(recipe: Recipe, folder: Path) -> onnx.ModelProto:
     onnx.checker.check_model(model, full_check=True)
     _check_tensors(model, recipe)
     return model
-
-
-def call_function(location: str, folder: Path) -> Any:
-    """What the function named by `file.py:function`, the file beside the recipe in `folder`, gives.
-
-    Raises UnusableInput where there is none, and where the function or its file fails: with what
-    it raised and the line of it, not our own.
-    """
-    file, _, name = location.rpartition(":")
-    path = folder / file
-    if not path.is_file():
-        raise UnusableInput(f"{path}: no such file; the recipe names {location!r}")
-    spec = importlib.util.spec_from_file_location(f"recipe_source_{folder.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        function = getattr(module, name, None)
-        if callable(function):
-            return function()
-    except Exception as error:
-        line = _last_line(error, path)
-        what = f"{type(error).__name__}: {error}"
-        raise UnusableInput(f"{path}:{line}: {location!r} failed with {what}") from error
-    raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
-
-
-def _last_line(error: Exception, path: Path) -> int:
-    """The innermost line of `path` that `error` came through."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-    if isinstance(error, SyntaxError) and error.lineno is not None:
-        lines.append(error.lineno)
-    return lines[-1] if lines and lines[-1] is not None else 1
 
 
 def _read_onnx(path: Path) -> onnx.ModelProto:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plansmith.compare import Fidelity
+from plansmith.findings import ServedCheck
 from plansmith.manifest import Manifest
 from plansmith.progress import Step
-from plansmith.report import ServedCheck
 from plansmith.stages import Golden
 
 if TYPE_CHECKING:

@@ -122,7 +122,7 @@ def make_trials(
     step: Step,
 ) -> None:
     from plansmith import trials
-    from plansmith.export import call_function
+    from plansmith.recipe_functions import call_function
 
     tools = machines.tool_versions(TOOLS)
     variants = trials.variants_for(job.recipe, job.machine)

@@ -55,7 +55,7 @@ def variants(manifest: Manifest) -> Table:
     """Every trial of a version, the chosen first."""
     from rich.table import Table
 
-    from plansmith.report import table_order
+    from plansmith.findings import table_order
 
     table = Table(
         title=f"{manifest.model} v{manifest.version} on {manifest.target}: {manifest.machine.cpu}, "
@@ -141,7 +141,7 @@ def _values(array: Any) -> list[Any]:
 
 def show_demo(done: Done, *, as_json: bool) -> int:
     """Variants, load runs, verdict and where the report is; the verdict's exit code."""
-    from plansmith.report import headline, verdict
+    from plansmith.findings import headline, verdict
 
     word, reason = verdict(done.report)
     if as_json:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plansmith.report import Report, headline, write
+from plansmith.findings import Report, headline
+from plansmith.report import write
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="no playwright: .venv/bin/pip install playwright"

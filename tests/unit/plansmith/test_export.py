@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from plansmith.errors import UnusableInput
-from plansmith.export import call_function, export, fold_preprocess
+from plansmith.export import export, fold_preprocess
 from plansmith.recipe import Recipe, parse_recipe
+from plansmith.recipe_functions import call_function
 
 MODEL = Path(__file__).parents[3] / "model_repository" / "efficientnet_lite0"
 

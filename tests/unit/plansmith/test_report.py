@@ -19,18 +19,10 @@ import pytest
 
 from plansmith import recipe
 from plansmith.errors import PlansmithError, UnusableInput
+from plansmith.findings import Prediction, Report, headline, verdict
 from plansmith.load_result import LoadResult, read
 from plansmith.manifest import Manifest
-from plansmith.report import (
-    METRICS,
-    Prediction,
-    Report,
-    headline,
-    render_html,
-    to_json,
-    verdict,
-    write,
-)
+from plansmith.report import METRICS, render_html, to_json, write
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
 

@@ -1,0 +1,45 @@
+"""The functions that a recipe names: a person's own code, whose failures are told as its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from pathlib import Path
+from typing import Any
+
+from plansmith.errors import UnusableInput
+
+
+def call_function(location: str, folder: Path) -> Any:
+    """What the function named by `file.py:function`, the file beside the recipe in `folder`, gives.
+
+    Raises UnusableInput where there is none, and where the function or its file fails: with what
+    it raised and the line of it, not our own.
+    """
+    file, _, name = location.rpartition(":")
+    path = folder / file
+    if not path.is_file():
+        raise UnusableInput(f"{path}: no such file; the recipe names {location!r}")
+    spec = importlib.util.spec_from_file_location(f"recipe_source_{folder.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, name, None)
+        if callable(function):
+            return function()
+    except Exception as error:
+        line = _last_line(error, path)
+        what = f"{type(error).__name__}: {error}"
+        raise UnusableInput(f"{path}:{line}: {location!r} failed with {what}") from error
+    raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
+
+
+def _last_line(error: Exception, path: Path) -> int:
+    """The innermost line of `path` that `error` came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        lines.append(error.lineno)
+    return lines[-1] if lines and lines[-1] is not None else 1
