@@ -74,8 +74,8 @@ def _install_main() -> None:
     source = ["--find-links", found] if found else ["--torch-backend=cpu"] if _answers() else []
     size = "1.5 GB" if source else "6 GB (torch with CUDA: no other can be reached)"
     print(f"installing into {MAIN.name}: {size} on disk", file=sys.stderr)
-    members = ["--editable", f"{ROOT}/client[grpc]", "--editable", f"{ROOT}/build[{EXTRAS}]"]
-    _uv(MAIN, [*source, "--constraint", str(CONSTRAINTS), *members])
+    # The workspace's other member, the client, comes with it.
+    _uv(MAIN, [*source, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}/build[{EXTRAS}]"])
 
 
 def _install_server() -> None:
