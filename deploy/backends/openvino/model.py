@@ -66,12 +66,15 @@ class TritonPythonModel:
             if len(requests) == 1 and not self._busy.others_are():
                 runner = self._whole
             feeds = [self._feed(request) for request in requests]
-            if not self._batches or len(feeds) == 1:
-                return [self._answer_alone(feed, runner) for feed in feeds]
+            if len(feeds) == 1:
+                # Triton takes the arrays when execute() returns: no need to copy them.
+                return [self._answer_alone(feeds[0], runner)]
+            if not self._batches:
+                return [self._answer_alone(feed, runner, copy=True) for feed in feeds]
             try:
                 return self._answer_together(feeds, runner)
             except Exception:  # one of them cannot be run: only that one may get the error
-                return [self._answer_alone(feed, runner) for feed in feeds]
+                return [self._answer_alone(feed, runner, copy=True) for feed in feeds]
 
     def _feed(self, request):
         # as_numpy() is a view of the shared memory in which Triton hands the request over.
@@ -79,14 +82,16 @@ class TritonPythonModel:
             pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs
         ]
 
-    def _answer_alone(self, feed, runner):
+    def _answer_alone(self, feed, runner, copy=False):
+        """`copy` where another request follows, which uses the engine's buffers again."""
         try:
             if self._batches:
                 arrays = runner.run_rows([feed], [len(feed[0])], self._inputs)
             else:
                 arrays = runner.run_whole(feed, self._inputs)
-            # Triton takes the arrays after execute(); the engine's buffers are used again before.
-            return self._respond({name: array.copy() for name, array in arrays.items()})
+            if copy:
+                arrays = {name: array.copy() for name, array in arrays.items()}
+            return self._respond(arrays)
         except Exception as error:  # whatever OpenVINO raises: the server must go on
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"openvino: {error}"))
 
