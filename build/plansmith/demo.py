@@ -135,8 +135,8 @@ def _loads(
             concurrency=concurrency,
             rate_per_s=rate_per_s,
         )
-        with progress.step(f"load: {name}"):
-            return loadtest.measure(run)
+        with progress.step(f"load: {name}") as step:
+            return loadtest.measure(run, step)
 
     # Half of it: the load generator needs a share of the same cores.
     one = measure("1 in flight", expected_per_s / 2, concurrency=1)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from plansmith import load_result, places
 from plansmith.errors import LacksSomething, PlansmithError
 from plansmith.load_result import LoadResult
+from plansmith.progress import Step
 
+# As load_control.py tells it, once a second.
+_PROGRESS = re.compile(r"plansmith load: ([\d.]+) s of ([\d.]+): (.*)")
+TOLD_LINES = 10
 # Locust's status where something ended it before its time.
 EXIT_INTERRUPTED = 130
 
@@ -37,17 +43,17 @@ class Run:
     warmup_s: float = 1.0
 
 
-def start(run: Run, result: Path | None, *, quiet: bool = False) -> int:
+def start(run: Run, result: Path | None, told: Callable[[str], None] | None = None) -> int:
     """Runs Locust to its end; its exit code: 0 pass, 1 fail or no server, 2 bad arguments,
-    4 unclear. `quiet` sends what it prints to stderr. Raises LacksSomething without Locust,
-    KeyboardInterrupt where it was interrupted.
+    4 unclear. `told` gets each line that it prints, instead of this program's own streams.
+    Raises LacksSomething without Locust, KeyboardInterrupt where it was interrupted.
     """
     if importlib.util.find_spec("locust") is None:
         raise LacksSomething('load tests: pip install "plansmith[load]"')
     # A SIGTERM must end Locust as Ctrl-C does, not leave it running.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = _run(command(run, result), sys.stderr if quiet else None)
+        status = _run(command(run, result), told)
     finally:
         signal.signal(signal.SIGTERM, before)
     if status == EXIT_INTERRUPTED:
@@ -55,17 +61,22 @@ def start(run: Run, result: Path | None, *, quiet: bool = False) -> int:
     return status
 
 
-def _run(command: list[str], stdout: TextIO | None) -> int:
+def _run(command: list[str], told: Callable[[str], None] | None) -> int:
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=stdout,
+        stdout=subprocess.PIPE if told else None,
+        stderr=subprocess.STDOUT if told else None,
+        text=True,
         # Its modules import each other by name, and its client is this environment's.
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
         # The terminal's Ctrl-C reaches only this process, which ends Locust and waits for it.
         start_new_session=True,
     ) as locust:
         try:
+            if told and locust.stdout:
+                for line in locust.stdout:
+                    told(line.rstrip())
             return locust.wait()
         except KeyboardInterrupt:
             locust.terminate()
@@ -94,11 +105,23 @@ def command(run: Run, result: Path | None) -> list[str]:
     return [*locust, "--headless", "--only-summary", "--loglevel", "WARNING", *given]
 
 
-def measure(run: Run) -> LoadResult:
-    """The result of one run, whatever its verdict. Raises PlansmithError where there is none."""
+def measure(run: Run, step: Step) -> LoadResult:
+    """The result of one run, whatever its verdict; `step` is told how far it is.
+
+    Raises PlansmithError, with what Locust printed, where there is no result.
+    """
+    printed: list[str] = []
+
+    def told(line: str) -> None:
+        if found := _PROGRESS.match(line):
+            step.update(round(float(found[1])), math.ceil(float(found[2])), found[3])
+        else:
+            printed.append(line)
+
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "load.json"
-        status = start(run, result, quiet=True)
+        status = start(run, result, told)
         if not result.is_file():
-            raise PlansmithError(f"the load run ended with status {status}; its output is above")
+            lines = "".join(f"\n  {line}" for line in printed[-TOLD_LINES:])
+            raise PlansmithError(f"the load run ended with status {status}:{lines}")
         return load_result.read(result)

@@ -68,7 +68,6 @@ class TerminalProgress:
     def step(self, name: str) -> Generator[Step, None, None]:
         from rich.progress import (
             BarColumn,
-            MofNCompleteColumn,
             SpinnerColumn,
             TextColumn,
             TimeElapsedColumn,
@@ -80,12 +79,12 @@ class TerminalProgress:
             SpinnerColumn(),
             TextColumn(f"{name:<9}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[detail]}"),
         )
         with RichProgress(*columns, console=self._console, transient=True) as bars:
-            yield _TerminalStep(bars, bars.add_task(name, total=None, detail=""))
+            yield _TerminalStep(bars, bars.add_task(name, total=None, count="", detail=""))
         self._console.print(f"[green]done[/] {name:<9} {time.monotonic() - begun:6.1f} s")
 
     def note(self, text: str) -> None:
@@ -103,7 +102,10 @@ class _TerminalStep:
 
         assert isinstance(self._bars, RichProgress)
         assert isinstance(self._task, int)
-        self._bars.update(TaskID(self._task), completed=done, total=total, detail=detail)
+        count = f"{done}/{total}"
+        self._bars.update(
+            TaskID(self._task), completed=done, total=total, count=count, detail=detail
+        )
 
 
 def for_stderr() -> Progress:

@@ -146,11 +146,12 @@ def _add_version(
         digests = tuple(digest(path, path.name) for path in sorted(staging.iterdir()))
         described = describe(version, digests)
         (staging / manifest.FILE_NAME).write_bytes(manifest.encode(described))
-        for path in staging.iterdir():
+        for path in [*staging.iterdir(), staging]:
             _flush(path)
         # mkdtemp makes it private; the server may run as somebody else.
         staging.chmod(0o755)
         staging.rename(folder.path / str(version))
+        _flush(folder.path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return described
@@ -179,6 +180,13 @@ def clear_unfinished(folder: ModelFolder) -> None:
 
 
 def _flush(path: Path) -> None:
-    # Without it a power cut could leave a version whose name is on disk and whose bytes are not.
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """A file's bytes, or a folder's names, to the disk.
+
+    Without it a power cut could leave a version whose name is there and whose bytes are not, or a
+    config that names a version whose folder is not.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -63,6 +63,8 @@ def _users_code() -> Generator[None, None, None]:
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         # The tracing exporter warns of constants it does not fold; OpenVINO folds them.
         warnings.filterwarnings("ignore", message="Constant folding", category=UserWarning)
+        # It is deprecated in favour of one that names tensors by itself and wants onnxscript.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
 
 
