@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from plansmith.cache import key_of
 from plansmith.errors import UnusableInput
 from plansmith.manifest import FileDigest, Machine
 from plansmith.measure import Plan
-from plansmith.recipe import Recipe, parse_recipe
+from plansmith.recipe import Output, Recipe, parse_recipe
 
 RECIPE_FILE = "recipe.toml"
 # Raise when a stage's code changes what it makes from the same inputs.
 STAGE_VERSION = "3"
+LABEL_FILES = "labels*.txt"
 TOOLS = ("plansmith", "numpy", "onnx", "onnxruntime", "openvino", "torch")
 
 
@@ -72,6 +74,8 @@ def prepare(folder: Path, target: str | None, plan: Plan) -> Job:
     sources = tuple(
         repository.digest(folder / name, name) for name in _source_files(recipe, folder)
     )
+    for output in recipe.outputs:
+        _check_labels(output, folder)
     machine = machines.describe()
     specs = [tensor.spec for tensor in recipe.inputs]
     model_part = repr((recipe.source, recipe.inputs, [one.spec for one in recipe.outputs]))
@@ -107,6 +111,21 @@ def _files_of(sources: tuple[FileDigest, ...]) -> list[str]:
 
 def _data_places(recipe: Recipe) -> list[str]:
     return [place for place in (recipe.data.evaluation, recipe.data.pictures) if place]
+
+
+def _check_labels(output: Output, folder: Path) -> None:
+    """One label for each class, in a file that deploy/container takes along: labels*.txt."""
+    if output.labels is None:
+        return
+    place = f"{folder / RECIPE_FILE}: output.{output.spec.name}.labels"
+    if not fnmatch.fnmatch(output.labels, LABEL_FILES):
+        raise UnusableInput(
+            f"{place}: is {output.labels!r}; expected a file beside the recipe called {LABEL_FILES}"
+        )
+    count = len((folder / output.labels).read_text(encoding="utf-8").splitlines())
+    classes = output.spec.shape[-1]
+    if classes not in (-1, count):
+        raise UnusableInput(f"{place}: {output.labels} has {count} lines for {classes} classes")
 
 
 def _origin(place: str, sources: tuple[FileDigest, ...]) -> list[str]:

@@ -139,3 +139,20 @@ def test_a_missing_source_file_is_named_with_the_recipe(model_folder: Path, file
 def test_an_unknown_target_is_refused_with_those_of_the_recipe(model_folder: Path) -> None:
     with pytest.raises(UnusableInput, match=r"targets\.order has no 'tpu'; it names cpu"):
         prepare(model_folder, "tpu", PLAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.txt", "a\nb\nc\n", r"output\.y\.labels: labels\.txt has 3 lines for 4 classes"),
+        ("classes.txt", "a\nb\nc\nd\n", r"expected a file beside the recipe called labels\*\.txt"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    model_folder: Path, name: str, content: str, message: str
+) -> None:
+    recipe = model_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[4]", f'[4]\nlabels = "{name}"'))
+    (model_folder / name).write_text(content)
+    with pytest.raises(UnusableInput, match=message):
+        prepare(model_folder, None, PLAN)
