@@ -63,7 +63,8 @@ def start(run: Run, result: Path | None, told: Callable[[str], None] | None = No
 
 def _run(command: list[str], told: Callable[[str], None] | None) -> int:
     with subprocess.Popen(
-        command,
+        # setpriv: ends with this process, by kill -9 too.
+        ["setpriv", "--pdeathsig", "TERM", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if told else None,
         stderr=subprocess.STDOUT if told else None,
