@@ -72,7 +72,7 @@ def _install_main() -> None:
     found = os.environ.get("PIP_FIND_LINKS")
     # uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
     source = ["--find-links", found] if found else ["--torch-backend=cpu"] if _answers() else []
-    size = "1.5 GB" if source else "6 GB (torch with CUDA: no other can be reached)"
+    size = "1.8 GB" if source else "6 GB (torch with CUDA: no other can be reached)"
     print(f"installing into {MAIN.name}: {size} on disk", file=sys.stderr)
     # The workspace's other member, the client, comes with it.
     _uv(MAIN, [*source, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}/build[{EXTRAS}]"])
