@@ -144,7 +144,7 @@ def test_an_unknown_target_is_refused_with_those_of_the_recipe(model_folder: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("labels.txt", "a\nb\nc\n", r"output\.logits\.labels: labels\.txt has 3 lines for 4 classes"),
+        ("labels.txt", "a\nb\nc\n", r"logits\.labels: labels\.txt has 3 lines for 4 classes"),
         ("classes.txt", "a\nb\nc\nd\n", r"expected a file beside the recipe called labels\*\.txt"),
     ],
 )
