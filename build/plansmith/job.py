@@ -118,11 +118,14 @@ def _check_labels(output: Output, folder: Path) -> None:
     if output.labels is None:
         return
     place = f"{folder / RECIPE_FILE}: output.{output.spec.name}.labels"
-    if not fnmatch.fnmatch(output.labels, LABEL_FILES):
+    if "/" in output.labels or not fnmatch.fnmatch(output.labels, LABEL_FILES):
         raise UnusableInput(
             f"{place}: is {output.labels!r}; expected a file beside the recipe called {LABEL_FILES}"
         )
-    count = len((folder / output.labels).read_text(encoding="utf-8").splitlines())
+    try:
+        count = len((folder / output.labels).read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableInput(f"{place}: {output.labels} cannot be read: {error}") from error
     classes = output.spec.shape[-1]
     if classes not in (-1, count):
         raise UnusableInput(f"{place}: {output.labels} has {count} lines for {classes} classes")

@@ -145,6 +145,7 @@ def test_an_unknown_target_is_refused_with_those_of_the_recipe(model_folder: Pat
     ("name", "content", "message"),
     [
         ("labels.txt", "a\nb\nc\n", r"logits\.labels: labels\.txt has 3 lines for 4 classes"),
+        ("labels.txt", "caf\xe9\n", r"logits\.labels: labels\.txt cannot be read"),
         ("classes.txt", "a\nb\nc\nd\n", r"expected a file beside the recipe called labels\*\.txt"),
     ],
 )
@@ -153,6 +154,6 @@ def test_labels_that_do_not_fit_are_refused(
 ) -> None:
     recipe = model_folder / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("[4]", f'[4]\nlabels = "{name}"'))
-    (model_folder / name).write_text(content)
+    (model_folder / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UnusableInput, match=message):
         prepare(model_folder, None, PLAN)
