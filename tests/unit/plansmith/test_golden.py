@@ -31,7 +31,7 @@ class Served:
         self.answers[7, 2] += error
         self.sizes: set[int] = set()
 
-    def model(self, name: str) -> Served:
+    def model(self, _name: str) -> Served:
         return self
 
     def metadata(self) -> Any:
