@@ -48,36 +48,32 @@ def ask(
         served = client.model(model)
         metadata = served.metadata()
         arrays = [read_input(file, metadata) for file in files]
+        labelled = _ranks(metadata)
         answers: list[Answer] = []
         for file, array in zip(files, arrays, strict=True):
             classes: tuple[tuple[Ranked, ...], ...] = ()
-            if _ranks(metadata):
+            outputs: dict[str, NDArray[Any]] = {}
+            if labelled:
                 classes = tuple(tuple(item) for item in served.classify(array, top=top))
-            labelled = any(one.label is not None for item in classes for one in item)
-            name = metadata.inputs[0].name
-            answers.append(
-                Answer(
-                    file=file,
-                    classes=classes if labelled else (),
-                    outputs={} if labelled else served.infer({name: array}),
-                )
-            )
+                # As for the first file, so for all: labels are the model's.
+                labelled = any(one.label is not None for item in classes for one in item)
+            if not labelled:
+                classes, outputs = (), served.infer({metadata.inputs[0].name: array})
+            answers.append(Answer(file=file, classes=classes, outputs=outputs))
         return tuple(answers)
 
 
 @contextmanager
 def connected(url: str, timeout_s: float) -> Generator[Client, None, None]:
     """A client of the server at `url`; the client's errors become this program's."""
-    try:
-        from plansmith_client import (
-            Client,
-            InvalidInput,
-            MissingExtra,
-            ModelNotFound,
-            PlansmithClientError,
-        )
-    except ImportError as error:
-        raise LacksSomething('pip install "plansmith-client[grpc]"') from error
+    from plansmith_client import (
+        Client,
+        InvalidInput,
+        MissingExtra,
+        ModelNotFound,
+        PlansmithClientError,
+    )
+
     try:
         with Client(url, timeout_s=timeout_s) as client:
             yield client
@@ -133,10 +129,8 @@ def _read_array(file: Path, spec: TensorMetadata) -> NDArray[Any]:
 
 def read_picture(file: Path, *, height: int, width: int) -> NDArray[np.uint8]:
     """The middle of the picture in `file`, uint8 [height, width, 3] RGB."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise LacksSomething('reading pictures: pip install "plansmith[client]"') from error
+    from PIL import Image, ImageOps
+
     try:
         with Image.open(file) as opened:
             # A camera notes which way up it was held instead of turning the pixels.
