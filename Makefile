@@ -4,7 +4,8 @@ PLANSMITH := .venv/bin/plansmith
 SOURCES := build client loadtests benchmarks deploy tests model_repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build serve load image up check test bench-serve clean
+.PHONY: help setup demo build preflight verify serve load image up check test bench-build \
+	bench-serve clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,8 +16,14 @@ setup: ## install what the other targets need, into .venv and .venv-server
 demo: setup ## build the sample model, serve, check and load it: out/report.html [SHORT=1]
 	@$(PLANSMITH) demo $(MODEL) $(if $(SHORT),--short)
 
-build: setup ## recipes to published versions [MODEL=name] [TARGET=cpu]
-	@$(PLANSMITH) build $(MODEL) $(if $(TARGET),--target $(TARGET))
+build: setup ## recipes to published versions [MODEL=name] [TARGET=cpu] [ARGS=...]
+	@$(PLANSMITH) build $(MODEL) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+preflight: setup ## will the engines load there? TARGET=tensorrt-rtx [MODEL=name] [ARGS=...]
+	@$(PLANSMITH) preflight $(MODEL) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+verify: setup ## are published files as they were built? [MODEL=name] [ARGS=...]
+	@$(PLANSMITH) verify $(MODEL) $(ARGS)
 
 serve: setup ## the repository on an embedded Triton, for development [TARGET=cpu]
 	@$(PLANSMITH) serve $(if $(TARGET),--target $(TARGET))
@@ -39,6 +46,9 @@ check: setup ## lint and types
 
 test: check ## all checks and tests
 	.venv/bin/python -m pytest
+
+bench-build: setup ## what building brings, one table [ARGS=...]
+	@.venv/bin/python benchmarks/build.py $(ARGS)
 
 bench-serve: setup ## served against in-process throughput, one table
 	@.venv/bin/python benchmarks/serve.py $(ARGS)

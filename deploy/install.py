@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MAIN, SERVER = ROOT / ".venv", ROOT / ".venv-server"
 CONSTRAINTS = ROOT / "build" / "constraints.txt"
-EXTRAS = "torch,openvino,client,load,report,samples,test"
+OVERRIDES = ROOT / "build" / "overrides.txt"
+EXTRAS = "torch,openvino,modelopt,tensorrt-rtx,client,load,report,samples,test"
 # Of torch built for CPUs only; PyPI's own build for Linux on x86-64 brings CUDA.
 CPU_TORCH = "https://download.pytorch.org/whl/cpu/"
 STAMP = ".made-from"
@@ -36,7 +37,7 @@ def main() -> int:
         version = platform.python_version()
         if tuple(map(int, version.split(".")[:2])) < (3, 11):
             raise Lacks(f"Python {version} is too old: make setup PYTHON=python3.11")
-        _make(MAIN, [Path(__file__), CONSTRAINTS, *ROOT.glob("*/pyproject.toml")], _install_main)
+        _make(MAIN, [Path(__file__), CONSTRAINTS, OVERRIDES, *ROOT.glob("*/pyproject.toml")], _install_main)
         _make(SERVER, [Path(__file__), MAIN / STAMP], _install_server)
     except Lacks as error:
         print(f"make setup: {error}", file=sys.stderr)
@@ -72,10 +73,11 @@ def _install_main() -> None:
     found = os.environ.get("PIP_FIND_LINKS")
     # uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
     source = ["--find-links", found] if found else ["--torch-backend=cpu"] if _answers() else []
-    size = "1.8 GB" if source else "6 GB (torch with CUDA: no other can be reached)"
+    size = "2.3 GB" if source else "6.5 GB (torch with CUDA: no other can be reached)"
     print(f"installing into {MAIN.name}: {size} on disk", file=sys.stderr)
     # The workspace's other member, the client, comes with it.
-    _uv(MAIN, [*source, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}/build[{EXTRAS}]"])
+    pins = ["--constraint", str(CONSTRAINTS), "--overrides", str(OVERRIDES)]
+    _uv(MAIN, [*source, *pins, "--editable", f"{ROOT}/build[{EXTRAS}]"])
 
 
 def _install_server() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,24 @@ class Cache:
         folder = self.find(stage, key)
         if folder is not None:
             shutil.rmtree(folder)
+
+    def remember(self, name: str, parts: Mapping[str, str]) -> None:
+        """Notes what went into the newest product called `name`: see `recall`."""
+        file = self.root / "inputs" / f"{name}.json"
+        text = json.dumps(dict(parts))
+        if file.is_file() and file.read_text() == text:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(f"{_UNFINISHED}{os.getpid()}-{file.name}")
+        unfinished.write_text(text)
+        unfinished.replace(file)
+
+    def recall(self, name: str) -> dict[str, str] | None:
+        """What was remembered of `name` last, or None. It is only told to people."""
+        try:
+            return json.loads((self.root / "inputs" / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return None
 
     def make(self, stage: str, key: str, write: Callable[[Path], None]) -> Path:
         """The product's folder, filled by `write` unless it is there already.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +17,28 @@ OUT = Path("out")
 # Which of this package's extras brings a module.
 EXTRAS = {
     "torch": "torch",
+    "torch_pruning": "torch",
+    "safetensors": "torch",
     "openvino": "openvino",
     "onnxruntime": "openvino",
+    "nncf": "openvino",
+    "modelopt": "modelopt",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt-rtx",
+    "polygraphy": "tensorrt-rtx",
+    "pyarrow": "parquet",
+    "magika": "samples",
+    "mlxtend": "samples",
+    "skimage": "samples",
+    "sklearn": "samples",
     "plansmith_client": "client",
     "PIL": "client",
     "locust": "load",
     "jinja2": "report",
     "matplotlib": "report",
 }
+# Modules that the package itself brings, without an extra.
+BASE = ("numpy", "onnx", "onnxslim", "msgspec", "rich")
 TAG = "plansmith/triton:dev"
 
 
@@ -36,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"plansmith {arguments.verb}: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        package = _package_with((error.name or "").partition(".")[0])
+        if package is None:
             raise
-        message = f'no module {error.name}: pip install "plansmith[{extra}]"'
+        message = f"no module {error.name}: pip install {package}"
         print(f"plansmith {arguments.verb}: {message}", file=sys.stderr)
         return LacksSomething.exit_code
     except KeyboardInterrupt:
@@ -51,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone, for instance `head`.
         sys.stderr.close()
         return 1
+
+
+def _package_with(module: str) -> str | None:
+    """What to install for `module`; None for one that is not of ours to bring."""
+    if module in BASE:
+        return "plansmith"
+    return f'"plansmith[{EXTRAS[module]}]"' if module in EXTRAS else None
 
 
 def _run(verb: str) -> Callable[[argparse.Namespace], int]:
@@ -69,6 +91,8 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _build(_verb(verbs, "build", "recipes to measured, published versions"))
+    _preflight(_verb(verbs, "preflight", "whether the engines will load where they are to run"))
+    _verify(_verb(verbs, "verify", "whether published files are as they were built"))
     _serve(_verb(verbs, "serve", "a real Triton on this machine, for development"))
     _infer(_verb(verbs, "infer", "one call to a served model"))
     _load(_verb(verbs, "load", "a load test with a verdict"))
@@ -89,14 +113,40 @@ def _verb(
 def _build(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("models", nargs="*", metavar="MODEL", help="all with a recipe, if none")
     _repository(verb)
-    verb.add_argument("--target", help="the recipe's first, if not given")
+    _cache(verb)
+    verb.add_argument("--target", help="all of the recipe's, if not given")
+    verb.add_argument(
+        "--container", metavar="RELEASE", help="NVIDIA's, whose TensorRT is to build: 26.06"
+    )
     verb.add_argument("--dry-run", action="store_true", help="only tell what would run, and why")
     verb.add_argument("--force", action="store_true", help="take nothing from the cache")
     _json(verb)
 
 
+def _preflight(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("models", nargs="*", metavar="MODEL", help="all in the repository, if none")
+    _repository(verb)
+    verb.add_argument("--target", required=True, choices=("tensorrt", "tensorrt-rtx"))
+    place = verb.add_argument_group(
+        "where they are to run", "what is not given is taken from this machine, as far as it tells"
+    )
+    place.add_argument("--compute-capability", type=_capability, help="the GPU's: 8.6")
+    place.add_argument("--driver", type=_version, help="NVIDIA's: 580.65")
+    place.add_argument("--container", metavar="RELEASE", help="NVIDIA's release: 26.06")
+    place.add_argument("--tensorrt", type=_version, metavar="VERSION")
+    place.add_argument("--tensorrt-rtx", type=_version, metavar="VERSION")
+    _json(verb)
+
+
+def _verify(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("models", nargs="*", metavar="MODEL", help="all in the repository, if none")
+    _repository(verb)
+    _json(verb)
+
+
 def _serve(verb: argparse.ArgumentParser) -> None:
     _repository(verb)
+    _cache(verb)
     verb.add_argument("--target", default="cpu", help="serve configs/TARGET.pbtxt (default: cpu)")
     _ports(verb)
     _json(verb)
@@ -121,12 +171,14 @@ def _load(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--input", type=Path, help="samples (.npz, .npy); the build's, if not given")
     _url(verb)
     _repository(verb)
+    _cache(verb)
     verb.add_argument("--json", type=Path, metavar="FILE", help="where to write the result")
 
 
 def _demo(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("model", nargs="?", default="efficientnet_lite0", metavar="MODEL")
     _repository(verb)
+    _cache(verb)
     verb.add_argument("--out", type=Path, default=OUT, help=f"for the report (default: {OUT})")
     verb.add_argument("--short", action="store_true", help="shorter load runs, for a CI machine")
     _json(verb)
@@ -134,6 +186,7 @@ def _demo(verb: argparse.ArgumentParser) -> None:
 
 def _image(verb: argparse.ArgumentParser) -> None:
     _repository(verb)
+    _cache(verb)
     _tag(verb)
     verb.add_argument("--target", default="cpu", help="serve configs/TARGET.pbtxt (default: cpu)")
 
@@ -147,6 +200,9 @@ def _repository(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--repository", type=Path, default=REPOSITORY, help=f"(default: {REPOSITORY})"
     )
+
+
+def _cache(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--cache", type=Path, default=CACHE, help=f"(default: {CACHE})")
 
 
@@ -172,6 +228,18 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
+
+
+def _capability(text: str) -> str:
+    if not re.fullmatch(r"\d{1,2}\.\d", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a compute capability like 8.6")
+    return text
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a version: numbers and dots")
+    return text
 
 
 def _port(text: str) -> int:

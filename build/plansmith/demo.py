@@ -21,7 +21,7 @@ from plansmith.measure import Plan
 from plansmith.progress import Progress, for_stderr
 from plansmith.server import Server, free_ports, serving
 from plansmith.server_files import ServerFiles
-from plansmith.stages import Golden
+from plansmith.stages.products import Golden
 
 if TYPE_CHECKING:
     from plansmith_client import Client
@@ -34,6 +34,8 @@ SHORT_S, LONG_S = 2.0, 8.0
 # A p99 with 95 % confidence takes 368 of them: see load_histogram.samples_needed.
 ANSWERS = 450
 TOP = 5
+# What the embedded server can run.
+TARGET = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,9 @@ class Done:
 
 def run(folder: Path, cache: Cache, files: ServerFiles, out: Path, *, short: bool) -> Done:
     """Builds the model in `folder`, serves it, checks and loads it; the report is in `out`."""
-    plan, progress = Plan(), for_stderr()
-    job = jobs.prepare(folder, None, plan)
-    manifest = pipeline.build(job, cache, progress, plan).manifest
+    progress = for_stderr()
+    job = jobs.prepare(folder, TARGET, Plan())
+    manifest = pipeline.built(pipeline.build(job, cache, progress))
     golden = pipeline.load_golden(job, cache, progress)
     with ExitStack() as stack:
         with progress.step("serve"):
@@ -57,21 +59,22 @@ def run(folder: Path, cache: Cache, files: ServerFiles, out: Path, *, short: boo
                 serving(
                     files,
                     folder.parent,
-                    job.target,
+                    TARGET,
                     free_ports(),
                     cache.root / "logs",
                     models=(job.name,),
                 )
             )
         with progress.step("check") as step, connected(server.grpc_url, TIMEOUT_S) as client:
-            checked = check_served(client, manifest, golden, step)
+            checked = check_served(client, manifest, TARGET, golden, step)
             predictions = predict(client, job.name, golden)
-        expected_per_s = manifest.chosen.throughput.median_per_s
+        expected_per_s = rate(manifest.on(TARGET).chosen)
         loads = _loads(server, job, golden, progress, expected_per_s, short=short)
         description = server.description
     with progress.step("report"):
         whole = Report(
             manifest=manifest,
+            target=TARGET,
             loads=loads,
             predictions=predictions,
             served_check=checked,
@@ -131,7 +134,7 @@ def _loads(
             url=server.grpc_url,
             duration_s=duration_s,
             p99_ms=job.recipe.p99_ms,
-            samples=golden.file,
+            samples=golden.evaluation.file,
             concurrency=concurrency,
             rate_per_s=rate_per_s,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -11,28 +12,91 @@ from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.errors import UnusableInput
 from plansmith.recipe import Input, Preprocess, Recipe
-from plansmith.recipe_functions import call_function
+from plansmith.recipe.functions import call_function
 from plansmith.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    import torch
 
 # The newest operator set that TensorRT 10, OpenVINO 2024 and ONNX Runtime 1.16 all read.
 OPSET = 17
 
 
 def export(recipe: Recipe, folder: Path) -> onnx.ModelProto:
-    """The recipe's model as checked ONNX, batch axis free; files are looked for in `folder`.
+    """The recipe's model as ONNX, batch axis free; files are looked for in `folder`.
 
-    Raises UnusableInput where the source is missing, does not load, or disagrees with the recipe.
+    Whether its operators are known and its graph is valid is the clean-up's to say. Raises
+    UnusableInput where the source is missing, does not load, or disagrees with the recipe.
     """
-    if recipe.source.kind == "onnx":
-        model = _read_onnx(folder / recipe.source.location)
-    else:
-        model = _trace(call_function(recipe.source.location, folder), recipe)
+    if recipe.source.kind != "onnx":
+        return export_module(load_module(recipe, folder), recipe)
+    return _finished(_read_onnx(_onnx_file(recipe.source.location, folder)), recipe)
+
+
+def export_module(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
+    """The recipe's trained network, or one made of it, as `export` would give it."""
+    return _finished(_trace(module.eval(), recipe), recipe)
+
+
+def _finished(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
+    """`model` with the recipe's pre-processing in front; refused where it is not the recipe's."""
     for tensor in recipe.inputs:
         if tensor.preprocess is not None:
             model = fold_preprocess(model, tensor, tensor.preprocess)
-    onnx.checker.check_model(model, full_check=True)
     _check_tensors(model, recipe)
     return model
+
+
+def load_module(recipe: Recipe, folder: Path) -> torch.nn.Module:
+    """The trained network of a recipe whose source is "torch" or "safetensors", to be evaluated.
+
+    Weights of a safetensors file go strictly into the network that source.architecture gives.
+    Raises UnusableInput where they do not fit, and where the function fails or gives no network.
+    """
+    import torch
+
+    source = recipe.source
+    place = source.architecture or source.location
+    module: object = call_function(place, folder)
+    if not isinstance(module, torch.nn.Module):
+        raise UnusableInput(f"{place}: gives a {type(module).__name__}, not a torch.nn.Module")
+    if source.kind == "safetensors":
+        _load_weights(module, folder / source.location, place)
+    return module.eval()
+
+
+def _load_weights(module: torch.nn.Module, file: Path, place: str) -> None:
+    from safetensors import SafetensorError
+    from safetensors import torch as safetensors
+
+    if not file.is_file():
+        raise UnusableInput(f"{file}: no such file; check source.safetensors in the recipe")
+    try:
+        # Not strict: what does not fit is told below, all of it at once.
+        missing, unexpected = safetensors.load_model(module, file, strict=False)
+    except SafetensorError as error:
+        raise UnusableInput(f"{file}: not a readable safetensors file ({error})") from error
+    except RuntimeError as error:  # torch's, of weights of another shape
+        raise UnusableInput(f"{file}: does not fit {place}: {error}") from error
+    faults = [
+        f"{what} {', '.join(sorted(names))}"
+        for what, names in (("lacks", missing), ("has unknown", unexpected))
+        if names
+    ]
+    if faults:
+        raise UnusableInput(f"{file}: does not fit {place}: {'; '.join(faults)}")
+
+
+def _onnx_file(location: str, folder: Path) -> Path:
+    """The file that `location` names, or whose path its function gives."""
+    if ".py:" not in location:
+        return folder / location
+    found: object = call_function(location, folder)
+    if not isinstance(found, Path | str):
+        raise UnusableInput(
+            f"{location}: gives a {type(found).__name__}, not the path of an ONNX file"
+        )
+    return folder / found
 
 
 def _read_onnx(path: Path) -> onnx.ModelProto:
@@ -52,7 +116,7 @@ def _network_shape(tensor: Input) -> tuple[int, ...]:
     return shape
 
 
-def _trace(module: object, recipe: Recipe) -> onnx.ModelProto:
+def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
     import torch
 
     # Batch 2: a batch of one would let the tracer take the axis for a constant.
@@ -67,13 +131,9 @@ def _trace(module: object, recipe: Recipe) -> onnx.ModelProto:
     inputs = [tensor.spec.name for tensor in recipe.inputs]
     outputs = [tensor.spec.name for tensor in recipe.outputs]
     buffer = io.BytesIO()
-    if not isinstance(module, torch.nn.Module):
-        raise UnusableInput(
-            f"{recipe.source.location}: gives a {type(module).__name__}, not a torch.nn.Module"
-        )
     try:
         torch.onnx.export(
-            module.eval(),
+            module,
             examples,
             buffer,  # pyright: ignore[reportArgumentType]  # accepted by the tracing exporter
             input_names=inputs,

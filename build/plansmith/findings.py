@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith.choose import judge
-from plansmith.compare import CONFIDENCE, Fidelity
-from plansmith.figures import NOT_MEASURED, PERCENT, floor_percent, percent
+from plansmith.compare import Fidelity
+from plansmith.figures import NOT_MEASURED, PERCENT, floor_percent, percent, points
+from plansmith.forms import Form
+from plansmith.gate import judge
 from plansmith.load_result import LoadResult
-from plansmith.manifest import Manifest, Trial
+from plansmith.manifest import Manifest, TargetBuild, Trial, rate
+from plansmith.statistics import CONFIDENCE
 
 TIMES, AT_LEAST = "\u00d7", "\u2265"
 # By how an image file begins.
@@ -80,33 +83,50 @@ class Report:
     """What one report is made from; None and empty tuples are things that were not measured."""
 
     manifest: Manifest
+    target: str
     loads: tuple[LoadResult, ...]
     predictions: tuple[Prediction, ...]
     served_check: ServedCheck | None
     created_utc: str
     server: str
 
+    @property
+    def build(self) -> TargetBuild:
+        """What was built for the target that was served."""
+        return self.manifest.on(self.target)
+
 
 def headline(report: Report) -> str:
     """One sentence: what was chosen, how much faster it is than what, and how faithful."""
-    manifest, chosen = report.manifest, report.manifest.chosen
+    manifest, chosen = report.manifest, report.build.chosen
+    built = f"{manifest.model} v{manifest.version} on {report.target}"
+    return f"{built}: {chosen.name}, {_speedup(report.build)}; {_faithful(chosen.fidelity)}"
+
+
+def _speedup(build: TargetBuild) -> str:
+    if build.chosen.throughput is None:
+        return f"speed {NOT_MEASURED}"
     # Of each the fastest: any other would flatter the chosen one.
-    others = filter(None, (manifest.fastest(one) for one in ("reference", "baseline")))
+    others = filter(None, (build.fastest(one) for one in ("reference", "baseline")))
     ratios = [
-        f"{chosen.throughput.median_per_s / trial.throughput.median_per_s:.1f}{TIMES} "
-        f"{trial.precision.upper()} {trial.runtime}"
+        f"{rate(build.chosen) / rate(trial):.1f}{TIMES} {trial.precision.upper()} {trial.runtime}"
         for trial in others
     ]
-    built = f"{manifest.model} v{manifest.version} on {manifest.target}"
-    return f"{built}: {', '.join([chosen.name, *ratios])}; {_agreement(chosen.fidelity)}"
+    return ", ".join(ratios) or f"speedup {NOT_MEASURED}"
 
 
-def _agreement(fidelity: Fidelity | None) -> str:
+def _faithful(fidelity: Fidelity | None) -> str:
     if fidelity is None:
         return f"top-1 agreement {NOT_MEASURED}"
+    confidence = f"at {CONFIDENCE * 100:.0f}{PERCENT} confidence"
+    if (labelled := fidelity.labelled) is not None:
+        return (
+            f"top-1 accuracy {percent(labelled.accuracy)} on {fidelity.count} samples, FP32's "
+            f"{percent(labelled.original_accuracy)}, drop at most {points(labelled.drop_high)} "
+            f"{confidence}"
+        )
     agreement = f"top-1 agreement {percent(fidelity.top1_agreement)} on {fidelity.count} samples"
-    floor = f"{AT_LEAST} {floor_percent(fidelity.top1_agreement_low)}"
-    return f"{agreement} ({floor} at {CONFIDENCE * 100:.0f}{PERCENT} confidence)"
+    return f"{agreement} ({AT_LEAST} {floor_percent(fidelity.top1_agreement_low)} {confidence})"
 
 
 def verdict(report: Report) -> tuple[str, str]:
@@ -114,14 +134,15 @@ def verdict(report: Report) -> tuple[str, str]:
 
     What was not measured or not proven is unclear, never a pass.
     """
-    found = (_accuracy(report.manifest), _answers(report.served_check), _under_load(report.loads))
+    found = (_accuracy(report), _answers(report.served_check), _under_load(report.loads))
     words = [word for word, _ in found]
     worst = next(word for word in ("fail", "unclear", "pass") if word in words)
     return worst, " ".join(sentence for _, sentence in found)
 
 
-def _accuracy(manifest: Manifest) -> tuple[str, str]:
-    fidelity, strict = manifest.chosen.fidelity, replace(manifest.budget, accept_not_proven=False)
+def _accuracy(report: Report) -> tuple[str, str]:
+    fidelity = report.build.chosen.fidelity
+    strict = replace(report.manifest.budget, accept_not_proven=False)
     if fidelity is not None and judge(fidelity, strict).passed:
         return "pass", "The accuracy budget is kept."
     return "unclear", "The accuracy budget is not proven to be kept."
@@ -145,13 +166,36 @@ def _under_load(loads: tuple[LoadResult, ...]) -> tuple[str, str]:
     return worst, f"{words.count('pass')} of {len(words)} load runs keep the SLO."
 
 
-def loss(fidelity: Fidelity, metric: str) -> tuple[float, float]:
-    """How much of the budget's `metric` was lost, as seen and at most (95 %); shares 0..1."""
+def loss(fidelity: Fidelity | None, metric: str) -> tuple[float, float] | None:
+    """How much of the budget's `metric` was lost, as seen and at most (95 %); shares up to 1.
+
+    Negative where a variant gained; None where the metric could not be measured.
+    """
+    if fidelity is None:
+        return None
+    if metric == "top1":
+        labelled = fidelity.labelled
+        return (labelled.drop, labelled.drop_high) if labelled else None
     if metric == "top1_agreement":
         return 1 - fidelity.top1_agreement, 1 - fidelity.top1_agreement_low
     return fidelity.expected_top1_drop, fidelity.expected_top1_drop_high
 
 
+def kind(trial: Trial, form: Form) -> str:
+    """What a plot calls the trials of one form run in one precision: "int8", "pruned in bf16"."""
+    if trial.precision == form.precision:
+        return form.name
+    # What is left of a name that ends in the form's own precision: that is not what was run.
+    base = form.name.removesuffix(form.precision).rstrip("-")
+    return f"{base} in {trial.precision}" if base else trial.precision
+
+
+def relative_macs(form: Form, forms: Sequence[Form]) -> float | None:
+    """Multiply-accumulates of `form` as a share of the trained model's, None where unknown."""
+    whole = next((one.macs for one in forms if one.parent is None), None)
+    return form.macs / whole if form.macs is not None and whole else None
+
+
 def table_order(trial: Trial) -> tuple[int, float]:
     """The chosen first, then by verdict, the fastest first."""
-    return VERDICT_ORDER.index(trial.verdict), -trial.throughput.median_per_s
+    return VERDICT_ORDER.index(trial.verdict), -rate(trial)

@@ -12,7 +12,7 @@ from plansmith.compare import Fidelity
 from plansmith.findings import ServedCheck
 from plansmith.manifest import Manifest
 from plansmith.progress import Step
-from plansmith.stages import Golden
+from plansmith.stages.products import Golden
 
 if TYPE_CHECKING:
     from plansmith_client import Client
@@ -39,7 +39,9 @@ def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
     return tuple(sorted({1, max(1, max_batch_size), min(3, max(1, max_batch_size))}))
 
 
-def check_served(client: Client, manifest: Manifest, golden: Golden, step: Step) -> ServedCheck:
+def check_served(
+    client: Client, manifest: Manifest, target: str, golden: Golden, step: Step
+) -> ServedCheck:
     """The first samples one by one, then again in batches of mixed sizes.
 
     Raises the client's errors where the server does not answer.
@@ -58,7 +60,7 @@ def check_served(client: Client, manifest: Manifest, golden: Golden, step: Step)
         worst = float(np.maximum(worst, np.abs(answer - reference).max()))
         agreeing += int((answer.argmax(axis=1) == reference.argmax(axis=1)).sum())
         total += stop - start
-    allowed = tolerance(manifest.chosen.fidelity)
+    allowed = tolerance(manifest.on(target).chosen.fidelity)
     return ServedCheck(
         count=count,
         batch_sizes=sizes,

@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plansmith import machine as machines
 from plansmith import repository
-from plansmith.cache import key_of
 from plansmith.errors import UnusableInput
+from plansmith.keys import ModelKeys, TargetKeys, for_model, for_target
 from plansmith.manifest import FileDigest, Machine
 from plansmith.measure import Plan
-from plansmith.recipe import Output, Recipe, parse_recipe
+from plansmith.recipe import Output, Recipe
+from plansmith.recipe.parser import parse_recipe
 
 RECIPE_FILE = "recipe.toml"
-# Raise when a stage's code changes what it makes from the same inputs.
-STAGE_VERSION = "3"
 LABEL_FILES = "labels*.txt"
-TOOLS = ("plansmith", "numpy", "onnx", "onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One model to be built for one target, and the keys of its stages."""
+    """One model to be built for some targets, and the keys of its stages.
+
+    `targets` are those to be built, `keys` has those of all that the recipe names.
+    """
 
     folder: Path
     recipe: Recipe
-    target: str
+    targets: tuple[str, ...]
     machine: Machine
+    plan: Plan
     sources: tuple[FileDigest, ...]
-    export_key: str
-    data_key: str
-    reference_key: str
-    compile_key: str
-    measure_key: str
-    build_key: str
+    shared: ModelKeys
+    keys: Mapping[str, TargetKeys]
 
     @property
     def name(self) -> str:
@@ -63,54 +62,55 @@ def _models_beside(folder: Path) -> str:
 
 
 def prepare(folder: Path, target: str | None, plan: Plan) -> Job:
-    """The job of building `folder` for `target` (None: the recipe's first), with all its keys."""
+    """The job of building `folder` for `target` (None: all the recipe's), with all its keys."""
     recipe = read_recipe(folder)
-    target = target or recipe.targets[0]
-    if target not in recipe.targets:
+    if target is not None and target not in recipe.targets:
         raise UnusableInput(
             f"{folder / RECIPE_FILE}: targets.order has no {target!r}; it names "
             f"{', '.join(recipe.targets)}"
         )
+    for output in recipe.outputs:
+        _check_labels(output, folder)
     sources = tuple(
         repository.digest(folder / name, name) for name in _source_files(recipe, folder)
     )
-    for output in recipe.outputs:
-        _check_labels(output, folder)
-    machine = machines.describe()
-    specs = [tensor.spec for tensor in recipe.inputs]
-    model_part = repr((recipe.source, recipe.inputs, [one.spec for one in recipe.outputs]))
-    export_key = key_of([STAGE_VERSION, model_part, *_origin(recipe.source.location, sources)])
-    data_key = key_of(
-        [STAGE_VERSION, repr(specs)]
-        + [part for place in _data_places(recipe) for part in _origin(place, sources)]
-    )
-    compile_key = key_of([STAGE_VERSION, export_key, target])
-    reference_key = key_of([STAGE_VERSION, export_key, data_key])
-    measured_on = repr((machine, plan, recipe.max_batch_size))
-    measure_key = key_of([STAGE_VERSION, compile_key, reference_key, measured_on])
+    machine, tools = machines.describe(), machines.installed()
+    origins = {key: _origin(place, sources, tools) for key, place in _places(recipe).items()}
+    shared = for_model(recipe, origins, tools)
+    # Without the recipe's: what it says counts, not its comments.
+    files = {one.path: one.sha256 for one in sources if one.path != RECIPE_FILE}
     return Job(
         folder=folder,
         recipe=recipe,
-        target=target,
+        targets=recipe.targets if target is None else (target,),
         machine=machine,
+        plan=plan,
         sources=sources,
-        export_key=export_key,
-        data_key=data_key,
-        reference_key=reference_key,
-        compile_key=compile_key,
-        measure_key=measure_key,
-        # With all files, labels too: the manifest names their digests.
-        build_key=key_of([measure_key, repr(recipe), *_files_of(sources)]),
+        shared=shared,
+        keys={
+            name: for_target(name, recipe, shared, machine, plan, tools, files)
+            for name in recipe.targets
+        },
     )
 
 
-def _files_of(sources: tuple[FileDigest, ...]) -> list[str]:
-    # Without the recipe's: what it says counts, not its comments.
-    return [part for one in sources if one.path != RECIPE_FILE for part in (one.path, one.sha256)]
-
-
-def _data_places(recipe: Recipe) -> list[str]:
-    return [place for place in (recipe.data.evaluation, recipe.data.pictures) if place]
+def _places(recipe: Recipe) -> dict[str, str]:
+    """Every place that the recipe names, by what it is for."""
+    data, source = recipe.data, recipe.source
+    classes = next((output.labels for output in recipe.outputs if output.labels), None)
+    places = {
+        "source": source.location,
+        "architecture": source.architecture,
+        "evaluation": data.evaluation,
+        "labels": data.labels,
+        "slices": data.slices,
+        "calibration": data.calibration,
+        "training": data.training,
+        "pictures": data.pictures,
+        # Labels may be given by name, and a folder's sub-folders may be classes.
+        "classes": classes,
+    }
+    return {key: place for key, place in places.items() if place is not None}
 
 
 def _check_labels(output: Output, folder: Path) -> None:
@@ -131,33 +131,41 @@ def _check_labels(output: Output, folder: Path) -> None:
         raise UnusableInput(f"{place}: {output.labels} has {count} lines for {classes} classes")
 
 
-def _origin(place: str, sources: tuple[FileDigest, ...]) -> list[str]:
-    """What the files that `place` names hold, and the tools that read them.
+def _origin(
+    place: str, sources: tuple[FileDigest, ...], installed: Mapping[str, str]
+) -> dict[str, str]:
+    """What the files that `place` names hold, by path.
 
     A function may take weights and data from any package, so all that are installed count.
     """
-    if is_function := ".py:" in place:
+    if ".py:" in place:
         file = place.rpartition(":")[0]
-        digests = [source.sha256 for source in sources if source.path == file]
-    else:
-        # The external data of an ONNX file lies beside it, in files whose names begin like its own.
-        digests = [source.sha256 for source in sources if source.path.startswith(place)]
-    installed = machines.installed() if is_function else machines.tool_versions(TOOLS)
-    return [place, *digests, *(f"{name}=={version}" for name, version in sorted(installed.items()))]
+        digests = {one.path: one.sha256 for one in sources if one.path == file}
+        return {"function": place, **digests, **installed}
+    # A folder's files, and the external data of an ONNX file: their names begin like its own.
+    return {one.path: one.sha256 for one in sources if one.path.startswith(place)}
 
 
 def _source_files(recipe: Recipe, folder: Path) -> list[str]:
     """The files beside the recipe that it names or that go with them, and the recipe itself."""
-    places = [recipe.source.location, *_data_places(recipe)]
-    places += [output.labels for output in recipe.outputs if output.labels]
-    names = {place.rpartition(":")[0] if ".py:" in place else place for place in places}
-    for name in sorted(names):
-        if not (folder / name).is_file():
-            raise UnusableInput(f"{folder / name}: no such file; {folder / RECIPE_FILE} names it")
+    names = {RECIPE_FILE}
+    for key, place in _places(recipe).items():
+        name = place.rpartition(":")[0] if ".py:" in place else place
+        path = folder / name
+        if name.endswith("/") and path.is_dir():
+            found = (one for one in path.rglob("*") if one.is_file())
+            names |= {str(one.relative_to(folder)) for one in found}
+        elif path.is_file():
+            names.add(name)
+        else:
+            what = "folder" if name.endswith("/") else "file"
+            raise UnusableInput(
+                f"{path}: no such {what}; {folder / RECIPE_FILE} names it as {key!r}"
+            )
     if recipe.source.kind == "onnx":
         model = folder / recipe.source.location
         names |= {
             str(path.relative_to(folder))
             for path in model.parent.glob(f"{glob.escape(model.name)}[._]data*")
         }
-    return sorted({RECIPE_FILE, *names})
+    return sorted(names)

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from plansmith.manifest import Machine
+from plansmith.targets.tensorrt import describe_gpu
 
 # Flags of /proc/cpuinfo that decide which kernels an engine can use.
 NOTED_FEATURES = (
@@ -27,12 +28,14 @@ def describe(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
     text = cpuinfo.read_text() if cpuinfo.is_file() else ""
     names = re.findall(r"^model name\s*: (.+)$", text, re.MULTILINE)
     flags = set(" ".join(re.findall(r"^flags\s*: (.+)$", text, re.MULTILINE)).split())
+    gpu = describe_gpu()
     return Machine(
         cpu=names[0] if names else platform.processor() or "unknown",
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=f"{platform.system()} {platform.release()}",
         features=tuple(name for name in NOTED_FEATURES if name in flags),
+        gpu=gpu and f"{gpu.name}, {gpu.compute_capability}, driver {gpu.driver}",
     )
 
 
@@ -48,5 +51,8 @@ def tool_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def installed() -> dict[str, str]:
-    """Every installed distribution and its version."""
-    return {found.name: found.version for found in metadata.distributions()}
+    """Every installed distribution and its version; names as PyPI normalises them (PEP 503)."""
+    return {
+        re.sub(r"[-_.]+", "-", found.name).lower(): found.version
+        for found in metadata.distributions()
+    }

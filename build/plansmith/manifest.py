@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from plansmith.compare import Fidelity
+from plansmith.data.identity import DataIdentity
+from plansmith.engines.passport import EnginePassport
 from plansmith.errors import UnusableInput
+from plansmith.forms import Form
 from plansmith.measure import LatencySummary, Throughput
 from plansmith.recipe import Budget
 from plansmith.tensors import TensorSpec
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "manifest.json"
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where the figures were measured; `features` are the CPU's own names, as in /proc/cpuinfo."""
+    """Where the figures were measured; `features` are the CPU's own names, as in /proc/cpuinfo.
+
+    `gpu` is its name, compute capability and driver, None where there is none.
+    """
 
     cpu: str
     cores: int
     memory_bytes: int
     system: str
     features: tuple[str, ...]
+    gpu: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,48 +50,44 @@ class FileDigest:
 class Trial:
     """One way to run the model, measured on this machine and judged.
 
-    `verdict` is one of "chosen", "kept" (good, but slower than the chosen), "refused",
-    "reference" (what answers are compared with) and "baseline" (shown for scale only).
-    `fidelity` is None for the reference and baselines. `latency` is that of single requests
-    sent one at a time, `throughput` that of a saturated engine fed batches of `batch_size`; both
-    are in-process.
+    `form` names the form that was compiled (forms.py). `verdict` is one of "chosen", "kept" (good,
+    but slower than the chosen), "refused", "reference" (what answers are compared with) and
+    "baseline" (shown for scale only). `fidelity` is None for the reference and baselines.
+    `latency` is that of single requests sent one at a time, `throughput` that of a saturated engine
+    fed batches of `batch_size`; both are in-process. They and `peak_memory_bytes`, the most that a
+    process of its own held while it ran the variant, are None where they were not measured.
     """
 
     name: str
+    form: str
     runtime: str
     precision: str
     batch_size: int
     size_bytes: int
-    throughput: Throughput
-    latency: LatencySummary
+    throughput: Throughput | None
+    latency: LatencySummary | None
     fidelity: Fidelity | None
     verdict: str
     reason: str
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """One immutable version of one model. `sources` are what it was built from.
+class TargetBuild:
+    """One target's part of a version.
 
-    `build_key` is the digest of everything that went in: the same key is the same version.
+    `build_key` is the digest of everything that went in: the same key is the same build.
+    `artifacts` are the files that the target's server loads; `passports` say where engines load.
     """
 
-    schema: int
-    build_key: str
-    model: str
-    version: int
     target: str
+    build_key: str
     created_utc: str
     machine: Machine
     tools: dict[str, str]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    sources: tuple[FileDigest, ...]
     artifacts: tuple[FileDigest, ...]
-    evaluation_count: int
-    evaluation_sha256: str
-    budget: Budget
-    p99_ms: float
+    passports: tuple[EnginePassport, ...]
+    forms: tuple[Form, ...]
     trials: tuple[Trial, ...]
 
     @property
@@ -91,13 +96,57 @@ class Manifest:
         return next(trial for trial in self.trials if trial.verdict == "chosen")
 
     def fastest(self, verdict: str) -> Trial | None:
-        """The trial of that verdict with the highest throughput, or None where there is none."""
-        found = [trial for trial in self.trials if trial.verdict == verdict]
-        return max(found, key=lambda trial: trial.throughput.median_per_s, default=None)
+        """The measured trial of that verdict with the highest throughput, or None."""
+        found = [t for t in self.trials if t.verdict == verdict and t.throughput is not None]
+        return max(found, key=rate, default=None)
 
     def trial(self, name: str) -> Trial | None:
         """The trial of that name, or None where it was not measured."""
         return next((trial for trial in self.trials if trial.name == name), None)
+
+    def form(self, name: str) -> Form:
+        """The form of that name; there is one for every trial."""
+        return next(form for form in self.forms if form.name == name)
+
+
+def rate(trial: Trial) -> float:
+    """Items per second, 0 where they were not measured."""
+    return trial.throughput.median_per_s if trial.throughput else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One immutable version of one model, for all targets in it.
+
+    `sources` are the files it was built from; `calibration` is None where nothing was calibrated.
+    """
+
+    schema: int
+    model: str
+    version: int
+    created_utc: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    sources: tuple[FileDigest, ...]
+    evaluation: DataIdentity
+    calibration: DataIdentity | None
+    budget: Budget
+    p99_ms: float
+    builds: tuple[TargetBuild, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(build.target for build in self.builds)
+
+    def on(self, target: str) -> TargetBuild:
+        """The part of `target`; raises UnusableInput where the version has none."""
+        for build in self.builds:
+            if build.target == target:
+                return build
+        raise UnusableInput(
+            f"{self.model} version {self.version} was not built for {target!r}; it has "
+            f"{', '.join(self.targets)}: run `plansmith build {self.model} --target {target}`"
+        )
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -107,17 +156,32 @@ def encode(manifest: Manifest) -> bytes:
 
 def read(path: Path) -> Manifest:
     """The manifest at `path`; raises UnusableInput where it is missing or not one of ours."""
+    schema = schema_of(path)
+    if schema != SCHEMA:
+        raise UnusableInput(
+            f"{path}: has schema {schema}, this plansmith reads {SCHEMA}; use the plansmith "
+            f"that wrote it, or remove {path.parent} and build again"
+        )
+    return _decode(path, Manifest)
+
+
+def schema_of(path: Path) -> int:
+    """The schema of the manifest at `path`, ours or not; raises as `read` does."""
+    return _decode(path, _Schema).schema
+
+
+def _decode(path: Path, kind: type[_Kind]) -> _Kind:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}; build it first") from error
     except msgspec.MsgspecError as error:
         raise UnusableInput(
             f"{path}: not a version's manifest: {error}; remove {path.parent} and build again"
         ) from error
-    if found.schema != SCHEMA:
-        raise UnusableInput(
-            f"{path}: has schema {found.schema}, this plansmith reads {SCHEMA}; "
-            "use the plansmith that wrote it"
-        )
-    return found
+
+
+class _Schema(msgspec.Struct):
+    """The one field that every manifest has had."""
+
+    schema: int

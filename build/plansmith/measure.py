@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -39,7 +40,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySummary:
-    """Latency of single requests in milliseconds, and how many samples stand behind it."""
+    """Latency of single requests in milliseconds, and how many samples stand behind it.
+
+    `round_p50_ms` has the median of each timed round, in order.
+    """
 
     count: int
     mean_ms: float
@@ -47,24 +51,45 @@ class LatencySummary:
     p95_ms: float
     p99_ms: float
     max_ms: float
+    round_p50_ms: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Items per second of a saturated engine over `rounds` timed rounds: median and range."""
+    """Items per second of a saturated engine: one rate per timed round, their median and range.
 
-    rounds: int
+    Rounds are in the order they were timed in: of engines that were timed together, those in the
+    same place saw the same moments of the machine.
+    """
+
+    rates_per_s: tuple[float, ...]
     median_per_s: float
     low_per_s: float
     high_per_s: float
 
+    @property
+    def rounds(self) -> int:
+        return len(self.rates_per_s)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long to time: every engine gets `seconds` of load and of single requests a round."""
+    """How long to time: every engine gets a turn of load and one of single requests a round.
+
+    A turn ends after `seconds`, or sooner: once `min_seconds` have passed and `enough` requests
+    were timed, which of a tiny model are as good as more.
+    """
 
     rounds: int = 5
     seconds: float = 0.4
+    min_seconds: float = 0.1
+    enough: int = 200
+
+    def is_over(self, passed_s: float, requests: int) -> bool:
+        """Whether a turn of at least one request ends here."""
+        if passed_s >= self.seconds:
+            return requests > 0
+        return passed_s >= self.min_seconds and requests >= self.enough
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -83,9 +108,9 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
-def summarise(latencies_ms: Sequence[float]) -> LatencySummary:
-    """The summary of raw samples in any order; raises ValueError where there are none."""
-    ordered = sorted(latencies_ms)
+def summarise(*rounds_ms: Sequence[float]) -> LatencySummary:
+    """The summary of all rounds' raw samples; raises ValueError where a round has none."""
+    ordered = sorted(itertools.chain.from_iterable(rounds_ms))
     p50_ms, p95_ms, p99_ms = (percentile(ordered, share) for share in (0.50, 0.95, 0.99))
     return LatencySummary(
         count=len(ordered),
@@ -94,6 +119,7 @@ def summarise(latencies_ms: Sequence[float]) -> LatencySummary:
         p95_ms=p95_ms,
         p99_ms=p99_ms,
         max_ms=ordered[-1],
+        round_p50_ms=tuple(percentile(sorted(round_ms), 0.50) for round_ms in rounds_ms),
     )
 
 
@@ -102,7 +128,7 @@ def spread(rates_per_s: Sequence[float]) -> Throughput:
     if not rates_per_s:
         raise ValueError("no rounds: a rate of nothing is unknown, not zero")
     return Throughput(
-        rounds=len(rates_per_s),
+        rates_per_s=tuple(rates_per_s),
         median_per_s=statistics.median(rates_per_s),
         low_per_s=min(rates_per_s),
         high_per_s=max(rates_per_s),
@@ -158,35 +184,33 @@ def time_engines(
     of each engine before its turn. `feed` holds at least as many rows as the largest batch.
     """
     rates: dict[str, list[float]] = {name: [] for name in engines}
-    latencies_ms: dict[str, list[float]] = {name: [] for name in engines}
+    latencies_ms: dict[str, list[list[float]]] = {name: [] for name in engines}
     for _ in range(plan.rounds):
         for name, engine in engines.items():
             tick(name)
-            rates[name].append(_flood(engine, feed, plan.seconds, clock))
-            latencies_ms[name] += _one_by_one(engine, feed, plan.seconds, clock)
-    return {name: (spread(rates[name]), summarise(latencies_ms[name])) for name in engines}
+            rates[name].append(_flood(engine, feed, plan, clock))
+            latencies_ms[name].append(_one_by_one(engine, feed, plan, clock))
+    return {name: (spread(rates[name]), summarise(*latencies_ms[name])) for name in engines}
 
 
-def _flood(engine: Engine, feed: Feed, seconds: float, clock: Callable[[], float]) -> float:
+def _flood(engine: Engine, feed: Feed, plan: Plan, clock: Callable[[], float]) -> float:
     batch = rows(feed, 0, engine.batch_size)
     engine.start(batch)  # not counted: the first batch finds cold caches
     engine.finish()
     begun, batches = clock(), 0
     # At least one, however busy the machine is: a rate of 0 would be divided by.
-    while not batches or clock() - begun < seconds:
+    while not plan.is_over(clock() - begun, batches):
         engine.start(batch)
         batches += 1
     engine.finish()
     return batches * engine.batch_size / (clock() - begun)
 
 
-def _one_by_one(
-    engine: Engine, feed: Feed, seconds: float, clock: Callable[[], float]
-) -> list[float]:
+def _one_by_one(engine: Engine, feed: Feed, plan: Plan, clock: Callable[[], float]) -> list[float]:
     one = rows(feed, 0, 1)
     engine.single(one)
     begun, samples_ms = clock(), list[float]()
-    while not samples_ms or clock() - begun < seconds:
+    while not plan.is_over(clock() - begun, len(samples_ms)):
         sent = clock()
         engine.single(one)
         samples_ms.append((clock() - sent) * 1e3)

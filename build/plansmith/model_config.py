@@ -6,10 +6,14 @@ Source of the fields: triton-inference-server/common protobuf/model_config.proto
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from plansmith.tensors import TRITON_DTYPES, TensorSpec
+
+_CAPABILITY = re.compile(r"\d+\.\d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +32,14 @@ class DynamicBatching:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceGroup:
-    """`count` instances; `priority` 2 gets half the turns of 1 when both are free.
+    """`count` instances, on each GPU for KIND_GPU; `priority` 2 gets half the turns of 1.
 
     The server honours priorities only when started with --rate-limit=execution_count.
     """
 
     count: int
     priority: int = 1
+    kind: Literal["KIND_CPU", "KIND_GPU"] = "KIND_CPU"
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.priority < 1:
@@ -46,8 +51,10 @@ class ModelConfig:
     """One model on one target. `inputs` and `outputs` leave out the batch axis.
 
     `label_files` are (output, file in the model's folder); `served_version` None serves the latest;
-    every warm-up sends zeros. `parameters` are the backend's own, all strings. Raises ValueError
-    for a state that Triton's ValidateModelConfig refuses or in which a batcher could never batch.
+    every warm-up sends zeros. `parameters` are the backend's own, all strings. `cc_model_filenames`
+    are (compute capability, file in the version's folder); on another GPU `default_model_filename`
+    is loaded, None for the backend's own default. Raises ValueError for a state that Triton's
+    ValidateModelConfig or the backend refuses, or in which a batcher could never batch.
     """
 
     name: str
@@ -61,6 +68,8 @@ class ModelConfig:
     label_files: tuple[tuple[str, str], ...] = ()
     warm_up_batch_sizes: tuple[int, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
+    default_model_filename: str | None = None
+    cc_model_filenames: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
@@ -83,6 +92,18 @@ class ModelConfig:
             raise ValueError("version numbers start at 1")
         if self.warm_up_batch_sizes:
             self._check_warm_up()
+        self._check_gpu()
+
+    def _check_gpu(self) -> None:
+        if self.backend == "tensorrt" and any(
+            group.kind != "KIND_GPU" for group in self.instance_groups
+        ):
+            raise ValueError("the tensorrt backend refuses instances that are not KIND_GPU")
+        capabilities = [capability for capability, _ in self.cc_model_filenames]
+        if len(set(capabilities)) != len(capabilities):
+            raise ValueError("two files are for one compute capability")
+        if not all(_CAPABILITY.fullmatch(capability) for capability in capabilities):
+            raise ValueError('a compute capability is not like "8.6"')
 
     def _check_warm_up(self) -> None:
         if any(size < 1 or size > max(self.max_batch_size, 1) for size in self.warm_up_batch_sizes):
@@ -100,10 +121,16 @@ def render(config: ModelConfig) -> str:
         *_tensors("input", config.inputs, {}),
         *_tensors("output", config.outputs, dict(config.label_files)),
         *(
-            f"instance_group [ {{ count: {group.count} kind: KIND_CPU"
+            f"instance_group [ {{ count: {group.count} kind: {group.kind}"
             f" rate_limiter {{ priority: {group.priority} }} }} ]"
             for group in config.instance_groups
         ),
+    ]
+    if config.default_model_filename is not None:
+        lines.append(f"default_model_filename: {_quoted(config.default_model_filename)}")
+    lines += [
+        f"cc_model_filenames {{ key: {_quoted(capability)} value: {_quoted(file)} }}"
+        for capability, file in config.cc_model_filenames
     ]
     if config.served_version is not None:
         lines.append(f"version_policy {{ specific {{ versions: [ {config.served_version} ] }} }}")

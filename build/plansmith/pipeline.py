@@ -1,145 +1,263 @@
 """The stages in order, and what a build of one model leaves behind.
 
-data, export → reference → compile → compare + measure → choose → publish. Each stage's product is
-in the cache under the key of all that went into it (job.py), so a build that was interrupted goes
-on where it was, and one whose last key is the published version's has nothing to do.
+data, calibration, export → clean → reference, prune → and for each target quantize → compile →
+compare + measure → choose; then publish. Each stage's product is in the cache under the key of
+all that went into it (keys.py), so a build that was interrupted goes on where it was, and one
+whose last key is the published version's has nothing to do.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
-from plansmith import manifest, model_config, repository, stages
+from plansmith import publishing
 from plansmith.cache import Cache
-from plansmith.choose import choose
 from plansmith.errors import PlansmithError
 from plansmith.job import Job
-from plansmith.manifest import FileDigest, Manifest, Trial
-from plansmith.measure import Plan
-from plansmith.progress import Progress
-from plansmith.repository import CONFIG_FILE, ModelFolder
-from plansmith.stages import Golden, Measured
+from plansmith.keys import StageKey
+from plansmith.manifest import Manifest
+from plansmith.progress import Progress, Step
+from plansmith.repository import ModelFolder
+from plansmith.stages import products, source, targets
+from plansmith.stages.products import Evaluation, Golden
+from plansmith.stages.targets import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What a build came to; `changed` is False where the published version was current."""
+    """What a build came to.
 
-    manifest: Manifest
-    changed: bool
+    `targets` are those that were built anew, `current` those asked for whose published version is
+    what the recipe gives.
+    `failures` are those that could not be, by target, with what was raised.
+    """
+
+    model: str
+    manifest: Manifest | None
+    targets: tuple[str, ...]
+    failures: dict[str, PlansmithError]
+    current: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.targets)
 
 
-def build(job: Job, cache: Cache, progress: Progress, plan: Plan, *, force: bool = False) -> Built:
-    """Builds and publishes `job`'s model; does nothing where its newest version is current.
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Makes one job's stages, each from the cache where it is there."""
 
-    `force`: nothing is taken from the cache. Raises PlansmithError where a stage fails; the version
-    published before stays as it is.
+    job: Job
+    cache: Cache
+    progress: Progress
+
+    def make(self, stage: StageKey, write: Callable[[Path, Step], None]) -> Path:
+        """The stage's product; `write` gets the folder to fill and the step to report to."""
+        with self.progress.step(stage.stage) as step:
+            folder = self.cache.make(stage.stage, stage.key, lambda to: write(to, step))
+            self.cache.remember(f"{self.job.name}/{stage.stage}", stage.parts)
+        return folder
+
+    def evaluation(self) -> Evaluation:
+        folder = self.make(self.job.shared.data, lambda to, _: source.make_data(self.job, to))
+        return source.read_evaluation(folder)
+
+    def golden(self) -> Golden:
+        """The evaluation data and what the FP32 original answers."""
+        job, shared = self.job, self.job.shared
+        data = self.make(shared.data, lambda to, _: source.make_data(job, to))
+        evaluation, pictures = source.read_evaluation(data), source.read_pictures(data)
+        exported = self.exported()
+        reference = self.make(
+            shared.reference,
+            lambda to, _: source.make_reference(job, exported, evaluation, pictures, to),
+        )
+        return source.read_golden(exported, evaluation, pictures, reference)
+
+    def exported(self) -> Path:
+        """The model as it was trained, as ONNX."""
+        folder = self.make(
+            self.job.shared.export, lambda to, step: source.make_export(self.job, to, step)
+        )
+        return folder / products.ONNX_FILE
+
+    def calibration(self, evaluation: Evaluation) -> Path | None:
+        """The folder of the calibration samples, or None where the recipe names none."""
+        stage = self.job.shared.calibration
+        if stage is None:
+            return None
+        return self.make(
+            stage, lambda to, _: source.make_calibration(self.job, evaluation.samples, to)
+        )
+
+    def bases(self, exported: Path, calibration: Path | None) -> tuple[Path, ...]:
+        """Folders of forms that every target starts from: cleaned, and pruned."""
+        job, shared = self.job, self.job.shared
+        cleaned = self.make(shared.clean, lambda to, _: source.make_clean(exported, to))
+        if shared.prune is None or calibration is None:
+            return (cleaned,)
+        pruned = self.make(
+            shared.prune, lambda to, step: targets.make_pruned(job, calibration, to, step)
+        )
+        return cleaned, pruned
+
+    def target(
+        self, target: str, golden: Golden, calibration: Path | None, bases: tuple[Path, ...]
+    ) -> targets.Outcome:
+        """Forms, artifacts and judged trials of `target`."""
+        job, keys = self.job, self.job.keys[target]
+        forms = self.make(
+            keys.quantize,
+            lambda to, step: targets.make_quantized(
+                job, target, bases, golden.onnx_file, calibration, to, step
+            ),
+        )
+        compiled = self.make(
+            keys.compile,
+            lambda to, step: targets.make_compiled(
+                job, target, forms, golden, self.cache.root / "timing", to, step
+            ),
+        )
+        measured = self.make(
+            keys.measure,
+            lambda to, step: targets.make_trials(job, target, forms, compiled, golden, to, step),
+        )
+        return targets.judge(job, target, forms, compiled, measured)
+
+
+def build(
+    job: Job,
+    cache: Cache,
+    progress: Progress,
+    *,
+    force: bool = False,
+    container: str | None = None,
+) -> Built:
+    """Builds and publishes `job`'s targets; does nothing for those whose version is current.
+
+    `force`: nothing is taken from the cache. `container` is the release of NVIDIA's ("26.06") whose
+    TensorRT is to build. A target that cannot be built does not keep the others
+    from being published: see Built.failures. Raises PlansmithError where a stage that all share
+    fails; the version published before stays as it is.
     """
     place = ModelFolder(path=job.folder)
     with _lock(job.folder):
-        latest = place.latest()
-        if latest is not None and latest.build_key == job.build_key and not force:
-            if _is_served(job, place, latest.version):
-                return Built(manifest=latest, changed=False)
-            # Killed after the version was complete and before it was served: only that is missing.
-            repository.serve(place, _configs(job, latest.chosen.name, latest.version))
-            return Built(manifest=latest, changed=True)
-        if force:
-            for stage, key in stage_keys(job).items():
-                cache.drop(stage, key)
-        golden = load_golden(job, cache, progress)
-        with progress.step("compile"):
-            compiled = cache.make(
-                "compile", job.compile_key, lambda to: stages.make_compiled(golden.onnx_file, to)
-            )
-        with progress.step("measure") as step:
-            measured = cache.make(
-                "measure",
-                job.measure_key,
-                lambda to: stages.make_trials(job, compiled, golden, to, plan, step),
-            )
-        found = msgspec.json.decode((measured / stages.TRIALS_FILE).read_bytes(), type=Measured)
-        trials = choose(found.trials, job.recipe.budget)
-        if not any(trial.verdict == "chosen" for trial in trials):
-            reasons = "\n".join(f"  {t.name}: {t.reason}" for t in trials if t.verdict == "refused")
-            raise PlansmithError(f"{job.name}: no variant may be served:\n{reasons}")
-        with progress.step("publish"):
-            return Built(manifest=_publish(job, place, compiled, found, trials), changed=True)
+        wanted = [name for name in job.targets if force or not publishing.is_current(job, name)]
+        # Killed after the version was complete and before it was served: only that is missing.
+        unserved = [name for name in wanted if not force and publishing.is_complete(job, name)]
+        publishing.serve_again(job, unserved)
+        missing = [name for name in wanted if name not in unserved]
+        outcomes: dict[str, targets.Outcome] = {}
+        failures: dict[str, PlansmithError] = {}
+        for target in missing:
+            try:
+                require(target, job.name, container)
+            except PlansmithError as error:
+                failures[target] = error
+        able = [target for target in missing if target not in failures]
+        if able:
+            if force:
+                _forget(job, cache)
+            builder = Builder(job=job, cache=cache, progress=progress)
+            golden = builder.golden()
+            calibration = builder.calibration(golden.evaluation)
+            bases = builder.bases(golden.onnx_file, calibration)
+            for target in able:
+                try:
+                    outcomes[target] = builder.target(target, golden, calibration, bases)
+                except PlansmithError as error:
+                    failures[target] = error
+            if outcomes:
+                with progress.step("publish"):
+                    publishing.publish(job, golden.evaluation, calibration, outcomes)
+        return Built(
+            model=job.name,
+            manifest=place.latest(),
+            targets=(*unserved, *outcomes),
+            failures=failures,
+            current=tuple(name for name in job.targets if name not in wanted),
+        )
 
 
-def stage_keys(job: Job) -> dict[str, str]:
-    """The stages whose products are cached, in order, and their keys."""
-    return {
-        "data": job.data_key,
-        "export": job.export_key,
-        "reference": job.reference_key,
-        "compile": job.compile_key,
-        "measure": job.measure_key,
-    }
+def built(one: Built) -> Manifest:
+    """The manifest that a build came to; raises what kept a target from being built."""
+    for error in one.failures.values():
+        raise error
+    assert one.manifest is not None, "no failure, so a version"
+    return one.manifest
+
+
+def stage_keys(job: Job) -> tuple[StageKey, ...]:
+    """The stages whose products are cached, in order."""
+    shared = job.shared
+    common = (
+        shared.data,
+        shared.export,
+        shared.reference,
+        shared.calibration,
+        shared.clean,
+        shared.prune,
+    )
+    per_target = [
+        stage
+        for name in job.targets
+        for stage in (job.keys[name].quantize, job.keys[name].compile, job.keys[name].measure)
+    ]
+    return (*(stage for stage in common if stage is not None), *per_target)
 
 
 def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
     """For each stage whether it would run, and why; changes nothing."""
-    place = ModelFolder(path=job.folder)
-    latest = place.latest()
-    if latest is not None and latest.build_key == job.build_key and not force:
-        if _is_served(job, place, latest.version):
-            return {"build": f"nothing to do: version {latest.version} is current"}
-        return {"publish": f"run: version {latest.version} is complete but not served"}
     plans: dict[str, str] = {}
-    for stage, key in stage_keys(job).items():
-        made = cache.find(stage, key) is not None
-        plans[stage] = "run: forced" if force else "in the cache" if made else "run: inputs are new"
-    why = "no version yet" if latest is None else f"version {latest.version} is out of date"
-    plans["publish"] = f"run: {why}"
+    wanted = [name for name in job.targets if force or not publishing.is_current(job, name)]
+    for name in job.targets:
+        if name not in wanted:
+            plans[f"{name}: build"] = "skip: the published version is current"
+        elif not force and publishing.is_complete(job, name):
+            plans[f"{name}: publish"] = "run: its version is complete but not served"
+    missing = [name for name in wanted if f"{name}: publish" not in plans]
+    for stage in stage_keys(job) if missing else ():
+        target = stage.stage.partition(": ")[0]
+        if target in job.targets and target not in missing:
+            continue
+        plans[stage.stage] = _plan(job, cache, stage, force=force)
+    for name in missing:
+        plans[f"{name}: publish"] = "run: no version of this build yet"
     return plans
+
+
+def _plan(job: Job, cache: Cache, stage: StageKey, *, force: bool) -> str:
+    if force:
+        return "run: forced"
+    if cache.find(stage.stage, stage.key) is not None:
+        return "skip: in the cache"
+    before = cache.recall(f"{job.name}/{stage.stage}")
+    if before is None:
+        return "run: never made"
+    names = sorted({*before, *stage.parts})
+    changed = [name for name in names if before.get(name) != stage.parts.get(name)]
+    return f"run: changed: {', '.join(changed)}" if changed else "run: no longer in the cache"
+
+
+def _forget(job: Job, cache: Cache) -> None:
+    for stage in stage_keys(job):
+        cache.drop(stage.stage, stage.key)
 
 
 def find_samples(job: Job, cache: Cache) -> Path | None:
     """The file of evaluation samples that a build has made, or None."""
-    folder = cache.find("data", job.data_key)
-    return folder / stages.SAMPLES_FILE if folder else None
+    folder = cache.find(job.shared.data.stage, job.shared.data.key)
+    return folder / products.SAMPLES_FILE if folder else None
 
 
 def load_golden(job: Job, cache: Cache, progress: Progress) -> Golden:
     """The samples and what FP32 answers, from the cache or made now."""
-    import numpy as np
-
-    from plansmith.datasets import load_samples
-
-    with progress.step("data"):
-        data = cache.make("data", job.data_key, lambda to: stages.make_data(job, to))
-        samples = load_samples(data / stages.SAMPLES_FILE)
-        with np.load(data / stages.PICTURES_FILE, allow_pickle=False) as stored:
-            pictures = {name: stored[name] for name in stored.files}
-    with progress.step("export") as step:
-        exported = cache.make(
-            "export", job.export_key, lambda to: stages.make_export(job, to, step)
-        )
-        onnx_file = exported / stages.ONNX_FILE
-    with progress.step("reference"):
-        reference = cache.make(
-            "reference",
-            job.reference_key,
-            lambda to: stages.make_reference(job, onnx_file, samples, pictures, to),
-        )
-        answers = np.load(reference / stages.REFERENCE_FILE, allow_pickle=False)
-    return Golden(
-        onnx_file=onnx_file,
-        file=data / stages.SAMPLES_FILE,
-        samples=samples,
-        answers=answers[: samples.count],
-        pictures=pictures,
-        picture_answers=answers[samples.count :],
-    )
+    return Builder(job=job, cache=cache, progress=progress).golden()
 
 
 @contextmanager
@@ -156,58 +274,3 @@ def _lock(folder: Path) -> Generator[None, None, None]:
         yield
     finally:
         os.close(handle)
-
-
-def _publish(
-    job: Job,
-    place: ModelFolder,
-    compiled: Path,
-    found: Measured,
-    trials: tuple[Trial, ...],
-) -> Manifest:
-    chosen = next(trial.name for trial in trials if trial.verdict == "chosen")
-
-    def describe(version: int, artifacts: tuple[FileDigest, ...]) -> Manifest:
-        return Manifest(
-            schema=manifest.SCHEMA,
-            build_key=job.build_key,
-            model=job.name,
-            version=version,
-            target=job.target,
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=job.machine,
-            tools=found.tools,
-            inputs=tuple(tensor.spec for tensor in job.recipe.inputs),
-            outputs=tuple(tensor.spec for tensor in job.recipe.outputs),
-            sources=job.sources,
-            artifacts=artifacts,
-            evaluation_count=found.evaluation_count,
-            evaluation_sha256=found.evaluation_sha256,
-            budget=job.recipe.budget,
-            p99_ms=job.recipe.p99_ms,
-            trials=trials,
-        )
-
-    return repository.publish(
-        place, compiled, describe, lambda version: _configs(job, chosen, version)
-    )
-
-
-def _configs(job: Job, chosen: str, version: int) -> dict[str, str]:
-    """The config files that serve the variant called `chosen` as `version`."""
-    from plansmith.targets import openvino
-    from plansmith.trials import variants_for
-
-    variant = next(v for v in variants_for(job.recipe, job.machine) if v.name == chosen)
-    text = model_config.render(openvino.serving_config(variant, job.name, job.recipe, version))
-    return dict.fromkeys(_config_names(job), text)
-
-
-def _is_served(job: Job, place: ModelFolder, version: int) -> bool:
-    return all(place.serves(version, name) for name in _config_names(job))
-
-
-def _config_names(job: Job) -> list[str]:
-    # config.pbtxt is the recipe's first target: what a server without a name is to serve.
-    first = [CONFIG_FILE] if job.target == job.recipe.targets[0] else []
-    return [f"configs/{job.target}.pbtxt", *first]

@@ -9,26 +9,114 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from plansmith import figures
 from plansmith.errors import PlansmithError
-from plansmith.figures import NOT_MEASURED, figure, fine_percent, floor_percent, percent
-from plansmith.findings import MEDIA_TYPES, Report, headline, loss, table_order, verdict
+from plansmith.findings import (
+    MEDIA_TYPES,
+    Report,
+    headline,
+    kind,
+    loss,
+    relative_macs,
+    table_order,
+    verdict,
+)
+from plansmith.forms import Form
+from plansmith.manifest import Machine, Manifest, TargetBuild, Trial
 
-SCHEMA = 1
+SCHEMA = 2
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"
 
 # Wide enough for a card on a dense screen; a page of six photos then stays under 300 kB.
 IMAGE_PIXELS = 480
 METRICS = {
+    "top1": "drop of top-1 accuracy",
     "top1_agreement": "top-1 answers that differ from FP32's",
     "expected_top1": "expected drop of top-1 accuracy",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variants:
+    """One target's section: `trials` in the table's order, and the forms that have none.
+
+    `macs` are by form, as a share of the trained model's, where they differ from it. `bars` show
+    what is named `shown` of `drawn` trials, `scatter` sets it against what was lost; both are SVG,
+    None without data.
+    """
+
+    build: TargetBuild
+    trials: tuple[Trial, ...]
+    refused: tuple[Form, ...]
+    macs: dict[str, float]
+    shown: str
+    bars: str | None
+    scatter: str | None
+    drawn: int
+
+    @property
+    def reference(self) -> Trial | None:
+        return next((one for one in self.trials if one.verdict == "reference"), None)
+
+    @property
+    def original_accuracy(self) -> float | None:
+        """That of FP32 on the labelled samples, None without labels."""
+        labelled = (one.fidelity.labelled for one in self.trials if one.fidelity)
+        return next((one.original_accuracy for one in labelled if one), None)
+
+
+def variants(manifest: Manifest, build: TargetBuild, number: int) -> Variants:
+    """The section of `build`; `number` is no other section's."""
+    from markupsafe import Markup
+
+    from plansmith import plots
+
+    metric, measure = manifest.budget.metric, plots.measure_for(build.trials)
+    losses = {one.name: found for one in build.trials if (found := loss(one.fidelity, metric))}
+    kinds = {one.name: kind(one, build.form(one.form)) for one in build.trials}
+    bars = plots.bars(build.trials, measure, f"bars-{number}")
+    scatter = plots.fidelity(
+        build.trials, losses, kinds, manifest.budget.max_drop, measure, f"fidelity-{number}"
+    )
+    macs = {one.name: relative_macs(one, build.forms) for one in build.forms}
+    return Variants(
+        build=build,
+        trials=tuple(sorted(build.trials, key=table_order)),
+        refused=tuple(form for form in build.forms if form.refused),
+        macs={name: share for name, share in macs.items() if share is not None and share != 1},
+        shown=measure.title,
+        bars=bars and Markup(bars),
+        scatter=scatter and Markup(scatter),
+        drawn=len(plots.shown_bars(build.trials, measure)),
+    )
+
+
+def forms_by_target(builds: Sequence[TargetBuild]) -> dict[Form, list[str]]:
+    """Every form of the version with the targets that have it, in the order they were made."""
+    found: dict[Form, list[str]] = {}
+    for build in builds:
+        for form in build.forms:
+            found.setdefault(form, []).append(build.target)
+    return found
+
+
+def machines_by_target(builds: Sequence[TargetBuild]) -> dict[Machine, list[str]]:
+    """Every machine that a target was built on, with those targets."""
+    found: dict[Machine, list[str]] = {}
+    for build in builds:
+        found.setdefault(build.machine, []).append(build.target)
+    return found
 
 
 def to_json(report: Report) -> bytes:
@@ -37,6 +125,7 @@ def to_json(report: Report) -> bytes:
     table = {
         "schema": SCHEMA,
         "created_utc": report.created_utc,
+        "target": report.target,
         "server": report.server,
         "headline": headline(report),
         "verdict": word,
@@ -61,47 +150,60 @@ def to_json(report: Report) -> bytes:
 
 def render_html(report: Report) -> str:
     """The whole page: no script, no request to anywhere, the same text for the same report."""
-    import jinja2
     from markupsafe import Markup
 
-    from plansmith import plots
+    from plansmith import load_plots
 
-    environment = jinja2.Environment(
+    manifest = report.manifest
+    builds = sorted(manifest.builds, key=lambda build: build.target != report.target)
+    word, reason = verdict(report)
+    drawn = {
+        "percentiles": load_plots.percentiles(report.loads),
+        "histograms": load_plots.histograms(report.loads),
+    }
+    return (
+        _environment()
+        .get_template(f"{HTML_NAME}.j2")
+        .render(
+            report=report,
+            manifest=manifest,
+            builds=builds,
+            chosen=report.build.chosen,
+            sections=[variants(manifest, build, n) for n, build in enumerate(builds)],
+            forms=forms_by_target(builds),
+            machines=machines_by_target(builds),
+            metric=METRICS[manifest.budget.metric],
+            headline=headline(report),
+            verdict=word,
+            reason=reason,
+            plots={name: svg and Markup(svg) for name, svg in drawn.items()},
+        )
+    )
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment: Any = jinja2.Environment(
         loader=jinja2.PackageLoader("plansmith", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["not_measured"] = figures.NOT_MEASURED
     environment.filters.update(
-        figure=figure,
-        percent=percent,
-        floor_percent=floor_percent,
-        fine_percent=fine_percent,
+        figure=figures.figure,
+        percent=figures.percent,
+        floor_percent=figures.floor_percent,
+        fine_percent=figures.fine_percent,
+        points=figures.points,
+        magnitude=figures.magnitude,
+        megabytes=figures.megabytes,
         data_uri=_data_uri,
     )
-    manifest, budget = report.manifest, report.manifest.budget
-    losses = {t.name: loss(t.fidelity, budget.metric) for t in manifest.trials if t.fidelity}
-    word, reason = verdict(report)
-    drawn = {
-        "throughput": plots.throughput(manifest.trials),
-        "fidelity": plots.fidelity(manifest.trials, losses, budget.max_drop),
-        "percentiles": plots.percentiles(report.loads),
-        "histograms": plots.histograms(report.loads),
-    }
-    return environment.get_template(f"{HTML_NAME}.j2").render(
-        report=report,
-        manifest=manifest,
-        chosen=manifest.chosen,
-        trials=sorted(manifest.trials, key=table_order),
-        reference=next((t for t in manifest.trials if t.verdict == "reference"), None),
-        metric=METRICS[budget.metric],
-        headline=headline(report),
-        verdict=word,
-        reason=reason,
-        plots={name: svg and Markup(svg) for name, svg in drawn.items()},
-        not_measured=NOT_MEASURED,
-    )
+    return environment
 
 
 def _data_uri(image: NDArray[np.uint8] | bytes) -> str:

@@ -44,13 +44,24 @@ class ModelFolder:
             )
         )
 
-    def latest(self) -> Manifest | None:
-        """The manifest of the newest version, or None before the first build."""
-        versions = self.versions()
-        return self.manifest(versions[-1]) if versions else None
+    def latest(self, target: str | None = None) -> Manifest | None:
+        """The manifest of the newest version (that was built for `target`), or None.
+
+        Versions of another schema are passed over: they are served as they are.
+        """
+        for version in reversed(self.versions()):
+            if manifest.schema_of(self._manifest_file(version)) != manifest.SCHEMA:
+                continue
+            found = self.manifest(version)
+            if target is None or target in found.targets:
+                return found
+        return None
 
     def manifest(self, version: int) -> Manifest:
-        return manifest.read(self.path / str(version) / manifest.FILE_NAME)
+        return manifest.read(self._manifest_file(version))
+
+    def _manifest_file(self, version: int) -> Path:
+        return self.path / str(version) / manifest.FILE_NAME
 
     def serves(self, version: int, config: str) -> bool:
         """Whether the file `config` lets the server serve `version`; False where there is none."""
@@ -96,20 +107,20 @@ def digest(path: Path, name: str) -> FileDigest:
 
 def publish(
     folder: ModelFolder,
-    artifacts: Path,
+    artifacts: Mapping[str, Path],
     describe: Callable[[int, tuple[FileDigest, ...]], Manifest],
-    configs: Callable[[int], Mapping[str, str]],
+    configs: Callable[[Manifest], Mapping[str, str]],
 ) -> Manifest:
-    """Makes the files in `artifacts` the model's next version and serves it; its manifest.
+    """Makes the files `artifacts`, by name, the model's next version and serves it; its manifest.
 
     `describe` gives the manifest for a version number and artifact digests; `configs` gives, for
-    a version number, the text of each config file by its path in the model's folder, in the order
-    in which they are to be replaced. Raises PlansmithError where the disk is full or not
+    a manifest, the text of each config file by its path in the model's folder, in the order in
+    which they are to be replaced. Raises PlansmithError where the disk is full or not
     writable: the previous version is then still the one that is served.
     """
     with _disk_errors(folder, "nothing was published, the previous version stays"):
         described = _add_version(folder, artifacts, describe)
-    serve(folder, configs(described.version))
+    serve(folder, configs(described))
     return described
 
 
@@ -133,7 +144,7 @@ def _disk_errors(folder: ModelFolder, state: str) -> Generator[None, None, None]
 
 def _add_version(
     folder: ModelFolder,
-    artifacts: Path,
+    artifacts: Mapping[str, Path],
     describe: Callable[[int, tuple[FileDigest, ...]], Manifest],
 ) -> Manifest:
     clear_unfinished(folder)
@@ -141,8 +152,8 @@ def _add_version(
     # Not a number and hidden: Triton ignores it, and a rename within one folder is atomic.
     staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.path))
     try:
-        for source in sorted(artifacts.iterdir()):
-            shutil.copyfile(source, staging / source.name)
+        for name, source in sorted(artifacts.items()):
+            shutil.copyfile(source, staging / name)
         digests = tuple(digest(path, path.name) for path in sorted(staging.iterdir()))
         described = describe(version, digests)
         (staging / manifest.FILE_NAME).write_bytes(manifest.encode(described))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 import warnings
 from collections.abc import Generator
@@ -22,6 +23,8 @@ from matplotlib.figure import Figure
 WIDTH = 400
 FONT_SIZE = 12
 UNITS_PER_INCH = 72
+# From the left end of a limit's line to the baseline of its name.
+LIMIT_OFFSET = (4.0, 4.0)
 
 # Sentinels: nobody draws in these by accident. The real colours are in templates/report.css.
 INK, MUTED, GRID, QUIET, CHOSEN, LIMIT = (f"#01010{digit}" for digit in range(1, 7))
@@ -110,6 +113,27 @@ def render(drawing: Figure, name: str, description: str) -> str:
         f'<svg class="plot" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">'
         + re.sub(r"\n\s*", "\n", body)
     )
+
+
+def write(
+    axes: Axes, point: tuple[float, float], text: str, offset: tuple[float, float], **style: Any
+) -> None:
+    """`text` whose baseline starts `offset` SVG units from the data `point`."""
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", **style)
+
+
+def limit(axes: Axes, height: float, text: str) -> None:
+    """A dashed line at `height` across the axes, with its name above its left end."""
+    axes.axhline(height, color=LIMIT, linewidth=1.3, linestyle=(0, (4, 3)))
+    write(axes, (axes.get_xlim()[0], height), text, LIMIT_OFFSET, color=LIMIT)
+
+
+def marks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within `low`..`high`; the powers alone where it is wide."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if high / low < 2000 else (1,)
+    found = [step * 10.0**power for power in powers for step in steps]
+    return [mark for mark in found if low <= mark <= high]
 
 
 def _restyle(match: re.Match[str]) -> str:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from plansmith.demo import Done
     from plansmith.infer import Answer
-    from plansmith.manifest import Manifest
+    from plansmith.manifest import Manifest, TargetBuild
     from plansmith.pipeline import Built
     from plansmith.server import Server
 
 # Exit codes by verdict: the load tester's too.
 EXIT_CODES = {"pass": 0, "fail": 1, "unclear": 4}
-VERDICT_STYLES = {"chosen": "bold green", "refused": "red", "reference": "dim", "baseline": "dim"}
 SHOWN_VALUES = 8
+PIPE_WIDTH = 240
 
 
 def show_plans(plans: Mapping[str, Mapping[str, str]], *, as_json: bool) -> None:
@@ -35,58 +36,41 @@ def show_plans(plans: Mapping[str, Mapping[str, str]], *, as_json: bool) -> None
 
 
 def show_built(built: Sequence[Built], *, as_json: bool) -> None:
-    """Each model's version: its variants where it is new, one line where it was current."""
+    """For each target built anew its variants and what was refused, and a line for each other.
+
+    What failed is in the JSON alone: people are told on stderr.
+    """
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(list(built)), indent=2).decode())
+        # Of an error the message is what a machine can use.
+        text = msgspec.json.encode(list(built), enc_hook=str)
+        print(msgspec.json.format(text, indent=2).decode())
         return
     for one in built:
-        manifest = one.manifest
-        if one.changed:
-            _print(variants(manifest))
-            print(f"{manifest.model}: version {manifest.version} published: {manifest.chosen.name}")
-        else:
-            print(
-                f"{manifest.model}: version {manifest.version} is current "
-                f"({manifest.chosen.name}): nothing to do"
-            )
+        found = one.manifest.targets if one.manifest else ()
+        for target in dict.fromkeys((*one.targets, *one.current, *found)):
+            if target in one.failures:
+                continue
+            if one.manifest is None or target not in found:
+                what = "is current" if target in one.current else "served again"
+                print(f"{one.model}: {target}: {what}, from an older version")
+                continue
+            _show_target(one, one.manifest, target)
 
 
-def variants(manifest: Manifest) -> Table:
-    """Every trial of a version, the chosen first."""
-    from rich.table import Table
+def _show_target(one: Built, manifest: Manifest, target: str) -> None:
+    build = manifest.on(target)
+    version = f"{manifest.model}: {target}: version {manifest.version}"
+    if target not in one.targets:
+        # Whether it is current was asked only of the targets that were to be built.
+        what = "is current" if target in one.current else "stays as it was"
+        print(f"{version} {what}: {build.chosen.name}")
+        return
+    from plansmith.variant_table import refusals
 
-    from plansmith.findings import table_order
-
-    table = Table(
-        title=f"{manifest.model} v{manifest.version} on {manifest.target}: {manifest.machine.cpu}, "
-        f"{manifest.machine.cores} cores",
-        title_justify="left",
-    )
-    for name, justify in (
-        ("variant", "left"),
-        ("items/s", "right"),
-        ("range", "right"),
-        ("p50 ms", "right"),
-        ("top-1 as FP32", "right"),
-        ("KL", "right"),
-        ("MB", "right"),
-        ("verdict", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
-    for trial in sorted(manifest.trials, key=table_order):
-        speed, fidelity = trial.throughput, trial.fidelity
-        table.add_row(
-            trial.name,
-            f"{speed.median_per_s:.1f}",
-            f"{speed.low_per_s:.0f}-{speed.high_per_s:.0f}",
-            f"{trial.latency.p50_ms:.2f}",
-            f"{fidelity.top1_agreement:.2%}" if fidelity else "",
-            f"{fidelity.mean_kl:.1e}" if fidelity else "",
-            f"{trial.size_bytes / 1e6:.1f}",
-            trial.verdict,
-            style=VERDICT_STYLES.get(trial.verdict),
-        )
-    return table
+    _print_variants(manifest, build)
+    for name, reason in refusals(build):
+        print(f"refused: {name}: {reason}")
+    print(f"{version} published: {build.chosen.name}")
 
 
 def show_ready(server: Server, repository: Path, *, as_json: bool) -> None:
@@ -147,7 +131,7 @@ def show_demo(done: Done, *, as_json: bool) -> int:
     if as_json:
         print(done.json.read_text(), end="")
         return EXIT_CODES[word]
-    _print(variants(done.report.manifest))
+    _print_variants(done.report.manifest, done.report.build)
     _print(_loads(done))
     _print(_predictions(done))
     print(headline(done.report))
@@ -190,11 +174,21 @@ def _predictions(done: Done) -> Table:
     return table
 
 
+def _print_variants(manifest: Manifest, build: TargetBuild) -> None:
+    from plansmith.variant_table import fitting
+
+    console = _console()
+    console.print(fitting(manifest, build, console))
+
+
 def _print(table: Table) -> None:
+    _console().print(table)
+
+
+def _console() -> Console:
     import sys
 
     from rich.console import Console
 
-    # A pipe has no width of its own: as wide as the table, so that no figure is cut off.
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width, highlight=False).print(table)
+    # A pipe has no width of its own: wider than any table.
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)

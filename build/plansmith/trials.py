@@ -1,118 +1,59 @@
-"""Compiled model → trials: every variant compared with the FP32 reference and timed beside it."""
+"""Compiled forms → trials: every variant compared with the FP32 original and timed beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith.compare import Fidelity, compare_logits
-from plansmith.datasets import Samples
+from plansmith.compare import Fidelity, compare
 from plansmith.errors import UnusableInput
-from plansmith.manifest import Machine, Trial
-from plansmith.measure import Engine, Feed, Plan, time_engines
+from plansmith.manifest import Trial
+from plansmith.measure import Engine, Feed, LatencySummary, Plan, Throughput, time_engines
 from plansmith.progress import Step
 from plansmith.recipe import Recipe
-from plansmith.targets import onnxruntime, openvino, pytorch
+from plansmith.stages.products import Golden
 
-if TYPE_CHECKING:
-    import torch
+# Rows on which a variant is held against its sibling, and how far FP32 sums of another order may
+# lie apart, as a share of the largest answer: ten times what was seen of EfficientNet-Lite0.
+PART_ROWS, SAME = 64, 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One engine to be tried, and what the report says of it. `verdict` is "" for a variant."""
+    """One variant to be tried, and what the report says of it.
+
+    `answering` is what is compared, `timed` what is timed: the same engine, but where no engine can
+    run here the graph it was built from answers and nothing is timed. `peak_memory` measures the
+    bytes that a process of its own needs, where that can be told. `verdict` is "" for a variant.
+    """
 
     name: str
+    form: str
     runtime: str
     precision: str
+    batch_size: int
     size_bytes: int
-    engine: Engine
+    answering: Engine
+    timed: Engine | None
+    peak_memory: Callable[[], int | None] | None = None
     verdict: str = ""
 
 
-def variants_for(recipe: Recipe, machine: Machine) -> tuple[openvino.Variant, ...]:
-    """The CPU variants that suit this recipe on this machine."""
-    return openvino.list_variants(
-        cores=machine.cores,
-        has_bf16=any(name in machine.features for name in openvino.BF16_FEATURES),
-        max_batch_size=recipe.max_batch_size,
-        static=not any(-1 in tensor.spec.shape for tensor in recipe.inputs),
-    )
-
-
-def open_variants(
-    folder: Path, variants: Sequence[openvino.Variant], version: str, step: Step
-) -> list[Candidate]:
-    """Each variant compiled from the IR in `folder`."""
-    path = folder / openvino.MODEL_FILE
-    size_bytes = sum(file.stat().st_size for file in folder.iterdir())
-    candidates: list[Candidate] = []
-    for index, variant in enumerate(variants):
-        step.update(index, len(variants), variant.name)
-        candidates.append(
-            Candidate(
-                name=variant.name,
-                runtime=f"OpenVINO {version}",
-                precision=variant.precision,
-                size_bytes=size_bytes,
-                engine=openvino.open_engine(path, variant),
-            )
-        )
-    return candidates
-
-
-def open_references(onnx_file: Path, recipe: Recipe, version: str) -> list[Candidate]:
-    """ONNX Runtime FP32 at batch 1 and at the largest batch; the first is the reference."""
-    return [
-        Candidate(
-            name=f"{onnxruntime.NAME}-b{size}",
-            runtime=f"ONNX Runtime {version}",
-            precision="fp32",
-            size_bytes=onnx_file.stat().st_size,
-            engine=onnxruntime.open_engine(onnx_file, size),
-            verdict="reference",
-        )
-        for size in sorted({1, recipe.max_batch_size})
-    ]
-
-
-def open_baselines(module: torch.nn.Module, recipe: Recipe, version: str) -> list[Candidate]:
-    """PyTorch eager FP32 at batch 1 and at the largest batch."""
-    weights = [*module.parameters(), *module.buffers()]
-    size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights)
-    return [
-        Candidate(
-            name=f"{pytorch.NAME}-b{size}",
-            runtime=f"PyTorch {version}",
-            precision="fp32",
-            size_bytes=size_bytes,
-            engine=pytorch.open_engine(module, recipe, size),
-            verdict="baseline",
-        )
-        for size in sorted({1, recipe.max_batch_size})
-    ]
-
-
 def run_trials(
-    candidates: Sequence[Candidate],
-    samples: Samples,
-    original: NDArray[np.float32],
-    recipe: Recipe,
-    plan: Plan,
-    step: Step,
+    candidates: Sequence[Candidate], golden: Golden, recipe: Recipe, plan: Plan, step: Step
 ) -> tuple[Trial, ...]:
-    """A trial for each of `candidates`; those without a verdict are compared with `original`.
-
-    `original`: the FP32 reference's answers to `samples`, float32 `[N, classes]`.
-    """
-    if not np.isfinite(original).all():
-        raise UnusableInput("the FP32 model's own answers to the evaluation data are not finite")
-    total = len(candidates) * (plan.rounds + 1)
+    """A trial for each of `candidates`; those without a verdict are compared with the original."""
+    try:
+        _compared(golden.answers, golden, recipe)
+    except ValueError as error:
+        name = recipe.outputs[0].spec.name
+        raise UnusableInput(f"output.{name}: FP32 answers data.evaluation so: {error}") from error
+    timed = {one.name: one.timed for one in candidates if one.timed is not None}
+    total = len(candidates) * 2 + len(timed) * plan.rounds
     done = 0
 
     def tick(what: str) -> None:
@@ -120,40 +61,101 @@ def run_trials(
         step.update(done, total, what)
         done += 1
 
+    comparison = _Comparison(golden, recipe)
     fidelities: dict[str, Fidelity | None] = {}
+    faults: dict[str, str] = {}
     for one in candidates:
         tick(f"compare {one.name}")
         fidelities[one.name] = None
-        if not one.verdict:
-            answers = answers_of(one.engine, samples.arrays, recipe)
-            if np.isfinite(answers).all():
-                fidelities[one.name] = compare_logits(original, answers)
-    engines = {one.name: one.engine for one in candidates}
-    feed = _enough_rows(samples.arrays, max(one.engine.batch_size for one in candidates))
-    timings = time_engines(engines, feed, plan, lambda name: tick(f"time {name}"))
-    return tuple(
-        Trial(
-            name=one.name,
-            runtime=one.runtime,
-            precision=one.precision,
-            batch_size=one.engine.batch_size,
-            size_bytes=one.size_bytes,
-            throughput=timings[one.name][0],
-            latency=timings[one.name][1],
-            fidelity=fidelities[one.name],
-            verdict=verdict,
-            reason=_DESCRIPTIONS.get(verdict, ""),
+        try:
+            if not one.verdict:
+                fidelities[one.name] = comparison.of(one)
+        except ValueError as error:
+            faults[one.name] = str(error)
+    timings = _time(timed, golden, plan, tick) if timed else {}
+    trials: list[Trial] = []
+    for one in candidates:
+        tick(f"memory of {one.name}")
+        throughput, latency = timings.get(one.name, (None, None))
+        verdict = one.verdict or ("refused" if one.name in faults else "")
+        trials.append(
+            Trial(
+                name=one.name,
+                form=one.form,
+                runtime=one.runtime,
+                precision=one.precision,
+                batch_size=one.batch_size,
+                size_bytes=one.size_bytes,
+                throughput=throughput,
+                latency=latency,
+                fidelity=fidelities[one.name],
+                verdict=verdict,
+                reason=faults.get(one.name) or _DESCRIPTIONS.get(verdict, ""),
+                peak_memory_bytes=one.peak_memory() if one.peak_memory else None,
+            )
         )
-        for one in candidates
-        for verdict in [one.verdict or ("" if fidelities[one.name] else "refused")]
-    )
+    return tuple(trials)
 
 
 _DESCRIPTIONS = {
     "reference": "what answers and speed are compared with",
     "baseline": "the module as it was trained, for scale",
-    "refused": "answers with NaN or infinity",
 }
+
+
+def _compared(answers: NDArray[np.float32], golden: Golden, recipe: Recipe) -> Fidelity:
+    """Raises ValueError for answers that are not finite, or not of the output's kind."""
+    evaluation = golden.evaluation
+    return compare(
+        golden.answers,
+        answers,
+        kind=recipe.outputs[0].kind,
+        labels=evaluation.labels,
+        slices=evaluation.slices,
+    )
+
+
+class _Comparison:
+    """The fidelity of candidates, each on all samples unless a sibling's answers are the same.
+
+    Siblings are one form in one precision, run in other batches or streams. That only changes the
+    order of sums, so a candidate whose answers to a part of the samples are those of one that was
+    compared has that one's fidelity; any other is compared on all.
+    """
+
+    def __init__(self, golden: Golden, recipe: Recipe) -> None:
+        self._golden = golden
+        self._recipe = recipe
+        self._known: dict[tuple[str, str], tuple[Fidelity, NDArray[np.float32]]] = {}
+        count = golden.samples.count
+        self._part = np.linspace(0, count - 1, min(count, PART_ROWS)).round().astype(np.intp)
+
+    def of(self, one: Candidate) -> Fidelity:
+        """Raises ValueError for answers that cannot be compared."""
+        arrays = self._golden.samples.arrays
+        sibling = (one.form, one.precision)
+        if sibling in self._known:
+            fidelity, expected = self._known[sibling]
+            part = {name: array[self._part] for name, array in arrays.items()}
+            if _are_same(expected, answers_of(one.answering, part, self._recipe)):
+                return fidelity
+        answers = answers_of(one.answering, arrays, self._recipe)
+        fidelity = _compared(answers, self._golden, self._recipe)
+        self._known.setdefault(sibling, (fidelity, answers[self._part]))
+        return fidelity
+
+
+def _are_same(expected: NDArray[np.float32], answers: NDArray[np.float32]) -> bool:
+    scale = max(1.0, float(np.abs(expected).max()))
+    return bool(np.abs(answers - expected).max() <= SAME * scale)
+
+
+def _time(
+    engines: dict[str, Engine], golden: Golden, plan: Plan, tick: Callable[[str], None]
+) -> dict[str, tuple[Throughput, LatencySummary]]:
+    most = max(engine.batch_size for engine in engines.values())
+    feed = _enough_rows(golden.samples.arrays, most)
+    return time_engines(engines, feed, plan, lambda name: tick(f"time {name}"))
 
 
 def answers_of(engine: Engine, feed: Feed, recipe: Recipe) -> NDArray[np.float32]:

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import signal
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from plansmith import tables
 from plansmith.cache import Cache
 from plansmith.errors import UnusableInput
 
 if TYPE_CHECKING:
+    from plansmith.preflight import Preflight
     from plansmith.server import Ports
     from plansmith.server_files import ServerFiles
+    from plansmith.verify import Verification
 
 
 def build(arguments: Namespace) -> int:
     """Each model's recipe to a published version; one that is current is left as it is."""
     from plansmith import job, pipeline
+    from plansmith.engines import releases
     from plansmith.measure import Plan
     from plansmith.progress import for_stderr
 
-    cache, plan, progress = Cache(root=arguments.cache), Plan(), for_stderr()
+    if arguments.container is not None:
+        # Told at once, not only by a target that makes use of it.
+        releases.find(arguments.container)
+    cache, progress = Cache(root=arguments.cache), for_stderr()
     jobs = [
-        job.prepare(folder, arguments.target, plan)
+        job.prepare(folder, arguments.target, Plan())
         for folder in _folders(arguments.repository, arguments.models)
     ]
     if arguments.dry_run:
         plans = {one.name: pipeline.explain(one, cache, force=arguments.force) for one in jobs}
         tables.show_plans(plans, as_json=arguments.json)
         return 0
-    built = [pipeline.build(one, cache, progress, plan, force=arguments.force) for one in jobs]
+    built = [
+        pipeline.build(one, cache, progress, force=arguments.force, container=arguments.container)
+        for one in jobs
+    ]
     tables.show_built(built, as_json=arguments.json)
-    return 0
+    failures = [error for one in built for error in one.failures.values()]
+    for one in built:
+        for target, error in one.failures.items():
+            print(f"plansmith build: {one.model}: {target}: {error}", file=sys.stderr)
+    return max((error.exit_code for error in failures), default=0)
+
+
+def preflight(arguments: Namespace) -> int:
+    """Every reason why an engine would not load in the place described; 1 where there is one."""
+    from plansmith import preflight as served
+
+    there = served.describe_place(
+        compute_capability=arguments.compute_capability,
+        driver=arguments.driver,
+        container=arguments.container,
+        tensorrt_version=arguments.tensorrt,
+        tensorrt_rtx_version=arguments.tensorrt_rtx,
+    )
+    folders = _published(arguments.repository, arguments.models)
+    return _show(served.preflight(folders, arguments.target, there), as_json=arguments.json)
+
+
+def verify(arguments: Namespace) -> int:
+    """Every file that is not as it was published; 1 where there is one."""
+    from plansmith import verify as published
+
+    folders = _published(arguments.repository, arguments.models)
+    return _show(published.verify(folders), as_json=arguments.json)
 
 
 def serve(arguments: Namespace) -> int:
@@ -143,6 +182,29 @@ def _folders(repository: Path, models: list[str]) -> list[Path]:
     if not folders:
         raise UnusableInput(f"{repository}: no model has a recipe there (MODEL/recipe.toml)")
     return folders
+
+
+def _published(repository: Path, models: list[str]) -> list[Path]:
+    """The folders of `models`, or of all that a server would load: a recipe is not needed."""
+    if not repository.is_dir():
+        raise UnusableInput(f"{repository}: no such folder; run `plansmith build`")
+    there = sorted(m for m in repository.iterdir() if m.is_dir() and not m.name.startswith("."))
+    if not there:
+        raise UnusableInput(f"{repository}: no model in it; run `plansmith build`")
+    wanted = [repository / name for name in dict.fromkeys(models)] if models else there
+    known = ", ".join(folder.name for folder in there)
+    missing = [f"{one}: no such model; there are {known}" for one in wanted if not one.is_dir()]
+    if missing:
+        raise UnusableInput("\n".join(missing))
+    return wanted
+
+
+def _show(found: Preflight | Verification, *, as_json: bool) -> int:
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        print("\n".join(found.lines()))
+    return 0 if found.is_fine else 1
 
 
 def _server_files(cache: Path) -> ServerFiles:

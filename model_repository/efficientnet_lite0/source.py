@@ -32,21 +32,55 @@ def photos() -> dict[str, np.ndarray]:
     }
 
 
-def evaluation_images() -> np.ndarray:
-    """Crops of the photos: uint8 [N, 224, 224, 3], N >= 300.
+def other_photos() -> dict[str, np.ndarray]:
+    """Photos that are no part of the evaluation: uint8 [height, width, 3], grey ones in RGB.
 
-    Per photo, a square window slides over four scales; the order is fixed, so the set is too.
+    A street scene, three colour photos of science and four grey ones, of those that scikit-image
+    carries in its package: together their pixels have the mean and spread of the evaluation's.
     """
+    from skimage import data
+
+    motorcycle, _, _ = data.stereo_motorcycle()
+    grey = {
+        "camera": data.camera(),
+        "coins": data.coins(),
+        "brick": data.brick(),
+        "grass": data.grass(),
+    }
+    return {
+        "motorcycle": motorcycle,
+        "retina": data.retina(),
+        "immunohistochemistry": data.immunohistochemistry(),
+        "hubble_deep_field": data.hubble_deep_field(),
+        **{name: np.stack([photo] * 3, axis=-1) for name, photo in grey.items()},
+    }
+
+
+def evaluation_images() -> np.ndarray:
+    """Crops of the photos: uint8 [N, 224, 224, 3], N >= 600."""
+    return np.stack(
+        [crop for photo in photos().values() for crop in _crops(photo, (1.0, 0.8, 0.6, 0.4), 6)]
+    )
+
+
+def calibration_images() -> np.ndarray:
+    """Crops of the other photos: uint8 [N, 224, 224, 3], N >= 150."""
+    return np.stack(
+        [crop for photo in other_photos().values() for crop in _crops(photo, (1.0, 0.7, 0.4), 3)]
+    )
+
+
+def _crops(photo: np.ndarray, shares: tuple[float, ...], steps: int) -> list[np.ndarray]:
+    """A square window slides over several scales; the order is fixed, so the set is too."""
     crops: list[np.ndarray] = []
-    for photo in photos().values():
-        for share in (1.0, 0.8, 0.6, 0.4):
-            window = int(min(photo.shape[:2]) * share)
-            tops = np.linspace(0, photo.shape[0] - window, 6).astype(int)
-            lefts = np.linspace(0, photo.shape[1] - window, 6).astype(int)
-            for top in np.unique(tops):
-                for left in np.unique(lefts):
-                    crops.append(_small(photo[top : top + window, left : left + window]))
-    return np.stack(crops)
+    for share in shares:
+        window = int(min(photo.shape[:2]) * share)
+        tops = np.linspace(0, photo.shape[0] - window, steps).astype(int)
+        lefts = np.linspace(0, photo.shape[1] - window, steps).astype(int)
+        for top in np.unique(tops):
+            for left in np.unique(lefts):
+                crops.append(_small(photo[top : top + window, left : left + window]))
+    return crops
 
 
 def pictures() -> dict[str, np.ndarray]:

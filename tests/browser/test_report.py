@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plansmith.findings import Report, headline
+from plansmith.manifest import Trial
+from plansmith.measure import Throughput
 from plansmith.report import write
 
 playwright = pytest.importorskip(
@@ -42,6 +45,15 @@ CONTRAST = """() => {
   }
   return worst;
 }"""
+
+# Pairs of texts in one drawing that stand on each other by more than a hair.
+HEAPED = """() => [...document.querySelectorAll('svg.plot')].flatMap(plot => {
+  const texts = [...plot.querySelectorAll('text')]
+    .map(t => [t.textContent, t.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], n) => texts.slice(n + 1).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4).map(([other]) => [one, other]));
+})"""
 
 
 class Opened:
@@ -97,6 +109,49 @@ def test_nothing_is_asked_for_and_nothing_is_wrong(opened: Opened, file: Path) -
 def test_no_line_runs_out_of_the_window(opened: Opened) -> None:
     root = "document.documentElement"
     assert opened.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+
+
+def test_no_two_texts_of_a_drawing_stand_on_each_other(opened: Opened) -> None:
+    assert opened.page.evaluate(HEAPED) == []
+
+
+@pytest.mark.parametrize("count", [6, 25])
+def test_a_drawing_of_many_variants_can_still_be_read(
+    browser: playwright.Browser, sample_report: Report, tmp_path: Path, count: int
+) -> None:
+    trials = sample_report.build.trials
+    # Shaped like a model with every form in every way to run it: each a little slower or lossier.
+    candidates = [trial for trial in trials if trial.fidelity is not None]
+    more = tuple(
+        replace(trial, name=f"{trial.name}-{n}", verdict="kept", throughput=slower(trial, n))
+        for n in range(count // len(candidates) + 1)
+        for trial in candidates
+    )
+    build = replace(sample_report.build, trials=(*trials, *more[:count]))
+    report = replace(sample_report, manifest=replace(sample_report.manifest, builds=(build,)))
+    page = Opened(browser, write(report, tmp_path)[0], "light", WIDTHS["phone"]).page
+    assert page.evaluate(HEAPED) == []
+
+
+def slower(trial: Trial, step: int) -> Throughput:
+    """The throughput of `trial`, 7 % lower each `step`."""
+    found = trial.throughput
+    assert found is not None
+    share = 0.93 ** (step + 1)
+    return replace(
+        found,
+        median_per_s=found.median_per_s * share,
+        low_per_s=found.low_per_s * share,
+        high_per_s=found.high_per_s * share,
+    )
+
+
+def test_on_paper_every_list_is_open(browser: playwright.Browser, file: Path) -> None:
+    page = Opened(browser, file, "light", WIDTHS["desktop"]).page
+    digest = page.locator(".files code").first
+    assert not digest.is_visible()
+    page.emulate_media(media="print")
+    assert digest.is_visible()
 
 
 def test_every_text_has_enough_contrast(opened: Opened) -> None:

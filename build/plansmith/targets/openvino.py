@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith import model_config
+from plansmith.forms import Form, name_of
 from plansmith.measure import Feed, batches
 from plansmith.recipe import Recipe
 
 MODEL_FILE = "model.xml"
 # OpenVINO's names: INFERENCE_PRECISION_HINT, docs "Precision Control".
-PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+PRECISION_HINTS = {"bf16": "bf16"}
+DEFAULT_HINT = "f32"
 # As /proc/cpuinfo calls the units that make BF16 arithmetic worth trying.
 BF16_FEATURES = ("avx512_bf16", "amx_bf16")
 # Of an instance that gets its turn only while the first one is busy.
@@ -25,11 +28,13 @@ LAST_PRIORITY = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to run a model: `streams` batches of `batch_size` side by side on `threads` threads.
+    """One way to run a form: `streams` batches of `batch_size` side by side on `threads` threads.
 
-    `static` compiles for exactly that batch size; otherwise the batch axis stays dynamic.
+    `form` names the graph (forms.py); `precision` is its own, or "bf16" where an FP32 graph is run
+    in BF16. `static` compiles for exactly that batch size; otherwise the batch axis stays dynamic.
     """
 
+    form: str
     precision: str
     streams: int
     threads: int
@@ -38,9 +43,10 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """For instance bf16-s2t2-b4, or bf16-s1t2-b1-dynamic."""
+        """For instance bf16-s2t2-b4, or pruned-int8-s1t2-b1-dynamic."""
         shape = "" if self.static else "-dynamic"
-        return f"{self.precision}-s{self.streams}t{self.threads}-b{self.batch_size}{shape}"
+        what = name_of(self.form, "bf16") if self.precision == "bf16" else self.form
+        return f"{what}-s{self.streams}t{self.threads}-b{self.batch_size}{shape}"
 
     @property
     def static_batch_sizes(self) -> tuple[int, ...]:
@@ -55,27 +61,40 @@ def _powers_of_two(limit: int) -> list[int]:
 
 
 def list_variants(
-    *, cores: int, has_bf16: bool, max_batch_size: int, static: bool
+    forms: Sequence[Form], *, cores: int, has_bf16: bool, max_batch_size: int, static: bool
 ) -> tuple[Variant, ...]:
     """All variants worth timing: none asks for more streams or threads than `cores`.
 
     `static` False where the model has free dimensions besides the batch, so that no shape can be
-    fixed. Of the dynamic shapes only the smallest and the largest batch are timed.
+    fixed. Of the dynamic shapes only the smallest and the largest batch are timed, and of a form
+    that was made from another only the fixed shapes of these: what the form gains shows there.
     """
-    precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
     ends = sorted({1, max_batch_size})
-    shapes = [(size, False) for size in ends]
-    if static:
-        middle = [size for size in (4,) if size < max_batch_size]
-        shapes = [(size, True) for size in sorted({*ends, *middle})] + shapes
-    return tuple(
-        Variant(
-            precision=precision, streams=streams, threads=cores, batch_size=size, static=is_static
-        )
-        for precision, streams, (size, is_static) in itertools.product(
-            precisions, sorted({1, cores}), shapes
-        )
-    )
+    dynamic = [(size, False) for size in ends]
+    fixed = [(size, True) for size in sorted({*ends, *(n for n in (4,) if n < max_batch_size)})]
+    variants: list[Variant] = []
+    for form in forms:
+        if form.parent is None:
+            shapes = [*fixed, *dynamic] if static else dynamic
+        else:
+            shapes = [(size, static) for size in ends]
+        precisions = [form.precision]
+        if has_bf16 and form.precision == "fp32":
+            precisions.append("bf16")
+        variants += [
+            Variant(
+                form=form.name,
+                precision=precision,
+                streams=streams,
+                threads=cores,
+                batch_size=size,
+                static=is_static,
+            )
+            for precision, streams, (size, is_static) in itertools.product(
+                precisions, sorted({1, cores}), shapes
+            )
+        ]
+    return tuple(variants)
 
 
 def compile_model(onnx_file: Path, folder: Path) -> None:
@@ -191,7 +210,7 @@ def _compile(path: Path, variant: Variant, batch_size: int | None, streams: int)
     if batch_size is not None:
         model.reshape({port: [batch_size, *list(port.partial_shape)[1:]] for port in model.inputs})
     settings = {
-        "INFERENCE_PRECISION_HINT": PRECISION_HINTS[variant.precision],
+        "INFERENCE_PRECISION_HINT": PRECISION_HINTS.get(variant.precision, DEFAULT_HINT),
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": variant.threads,
         # As in the served backend, whose instances must not be pinned onto the same core.

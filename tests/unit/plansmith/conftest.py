@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,12 +12,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.compare import Fidelity
-from plansmith.manifest import FileDigest, Machine, Manifest, Trial
-from plansmith.measure import LatencySummary, Throughput
+from plansmith.data.identity import DataIdentity
+from plansmith.forms import Form
+from plansmith.manifest import SCHEMA, FileDigest, Machine, Manifest, TargetBuild, Trial
+from plansmith.measure import spread, summarise
 from plansmith.recipe import Budget
 from plansmith.tensors import TensorSpec
 
-# Enough that "no flip seen" proves less than one in a hundred: see choose.MIN_SAMPLES.
+# Enough that "no flip seen" proves less than one in a hundred: see gate.MIN_SAMPLES.
 SAMPLES = 400
 
 TINY_RECIPE = """\
@@ -89,51 +92,51 @@ def model_folder(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
 def fidelity_of() -> Callable[..., Fidelity]:
     """A variant that answers 1000 samples as the original does, but for what is named."""
 
-    def build(**changes: float) -> Fidelity:
-        fields: dict[str, float] = {
+    def build(**changes: Any) -> Fidelity:
+        fields = {
+            "count": 1000,
             "top1_agreement": 1.0,
             "top1_agreement_low": 0.997,
             "expected_top1_drop": 0.0,
             "expected_top1_drop_high": 0.0,
             "mean_kl": 0.0,
+            "mean_kl_high": 0.0,
             "max_abs_deviation": 0.0,
         }
-        count = int(changes.pop("count", 1000))
-        return Fidelity(count=count, **(fields | changes))
+        return Fidelity(**(fields | changes))
 
     return build
 
 
 @pytest.fixture(scope="session")
 def trial_of() -> Callable[..., Trial]:
-    """A trial of that name and speed; a reference or baseline has no fidelity."""
+    """A trial of that name and speed; a reference or baseline has no fidelity.
+
+    `per_s` is the rate of every round, or the rates of all of them, or None: not measured.
+    """
 
     def build(
         name: str,
-        per_s: float,
+        per_s: float | Sequence[float] | None,
         fidelity: Fidelity | None = None,
         *,
         verdict: str = "",
+        form: str = "fp32",
         precision: str = "fp32",
         batch_size: int = 1,
         p50_ms: float = 5.0,
-        range_share: float = 0.1,
+        size_bytes: int = 10,
     ) -> Trial:
+        rates = [per_s] * 5 if isinstance(per_s, int | float) else per_s
         return Trial(
             name=name,
+            form=form,
             runtime="OpenVINO 1",
             precision=precision,
             batch_size=batch_size,
-            size_bytes=10,
-            throughput=Throughput(
-                rounds=3,
-                median_per_s=per_s,
-                low_per_s=per_s * (1 - range_share),
-                high_per_s=per_s * (1 + range_share),
-            ),
-            latency=LatencySummary(
-                count=9, mean_ms=p50_ms, p50_ms=p50_ms, p95_ms=8, p99_ms=9, max_ms=9
-            ),
+            size_bytes=size_bytes,
+            throughput=spread(rates) if rates else None,
+            latency=summarise(*[[p50_ms] * 2] * 5) if rates else None,
             fidelity=fidelity,
             verdict=verdict,
             reason="",
@@ -146,32 +149,49 @@ def trial_of() -> Callable[..., Trial]:
 def manifest_of(
     trial_of: Callable[..., Trial], fidelity_of: Callable[..., Fidelity]
 ) -> Callable[[int, tuple[FileDigest, ...]], Manifest]:
-    """The manifest of version n of a model called "tiny" with these artifacts."""
+    """The manifest of version n of a model called "tiny" with these artifacts, for the CPU."""
 
     def build(version: int, artifacts: tuple[FileDigest, ...]) -> Manifest:
-        return Manifest(
-            schema=1,
-            build_key=f"key of {version}",
-            model="tiny",
-            version=version,
+        cpu = TargetBuild(
             target="cpu",
+            build_key=f"key of {version}",
             created_utc="2026-11-24T09:12:44+00:00",
             machine=Machine(
                 cpu="a CPU", cores=2, memory_bytes=2**33, system="Linux 6", features=("avx2",)
             ),
             tools={"python": "3.11.0"},
-            inputs=(TensorSpec(name="x", dtype="float32", shape=(8,)),),
-            outputs=(TensorSpec(name="logits", dtype="float32", shape=(4,)),),
-            sources=(FileDigest(path="recipe.toml", sha256="ab" * 32, size_bytes=7),),
             artifacts=artifacts,
-            evaluation_count=SAMPLES,
-            evaluation_sha256="cd" * 32,
-            budget=Budget(metric="top1_agreement", max_drop=0.02),
-            p99_ms=100.0,
+            passports=(),
+            forms=(
+                Form(
+                    name="fp32", precision="fp32", parent=None, tool="none", macs=32, parameters=32
+                ),
+            ),
             trials=(
                 trial_of("onnxruntime", 100.0, verdict="reference"),
                 trial_of("fp32-s1t2-b1", 200.0, fidelity_of(), verdict="chosen"),
             ),
+        )
+        return Manifest(
+            schema=SCHEMA,
+            model="tiny",
+            version=version,
+            created_utc="2026-11-24T09:12:44+00:00",
+            inputs=(TensorSpec(name="x", dtype="float32", shape=(8,)),),
+            outputs=(TensorSpec(name="logits", dtype="float32", shape=(4,)),),
+            sources=(FileDigest(path="recipe.toml", sha256="ab" * 32, size_bytes=7),),
+            evaluation=DataIdentity(
+                sha256="cd" * 32,
+                count=SAMPLES,
+                classes=None,
+                class_count=None,
+                ranges={"x": (-3.0, 3.0)},
+                skipped=(),
+            ),
+            calibration=None,
+            budget=Budget(metric="top1_agreement", max_drop=0.02),
+            p99_ms=100.0,
+            builds=(cpu,),
         )
 
     return build

@@ -11,9 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from plansmith.errors import UnusableInput
-from plansmith.export import export, fold_preprocess
-from plansmith.recipe import Recipe, parse_recipe
-from plansmith.recipe_functions import call_function
+from plansmith.export import export, fold_preprocess, load_module
+from plansmith.recipe import Recipe
+from plansmith.recipe.functions import call_function
+from plansmith.recipe.parser import parse_recipe
 
 MODEL = Path(__file__).parents[3] / "model_repository" / "efficientnet_lite0"
 
@@ -157,3 +158,115 @@ def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UnusableInput, match=r"m\.onnx: not a readable ONNX file"):
         export(parse_recipe(text), tmp_path)
+
+
+def tiny_recipe_with(recipe: str, source: str) -> Recipe:
+    return parse_recipe(recipe.replace('onnx = "model.onnx"', source))
+
+
+@pytest.mark.parametrize("answer", ["Path(__file__).parent / 'm.onnx'", "'m.onnx'"])
+def test_a_function_may_tell_where_the_onnx_file_is(
+    tmp_path: Path, tiny_recipe: str, tiny_onnx: onnx.ModelProto, answer: str
+) -> None:
+    onnx.save(tiny_onnx, tmp_path / "m.onnx")
+    code = f"from pathlib import Path\ndef find(): return {answer}\n"
+    (tmp_path / "source.py").write_text(code)
+    recipe = tiny_recipe_with(tiny_recipe, 'onnx = "source.py:find"')
+    assert export(recipe, tmp_path) == tiny_onnx
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("3", "gives a int, not the path of an ONNX file"),
+        ("'/nowhere/m.onnx'", "/nowhere/m.onnx: no such file"),
+    ],
+)
+def test_a_function_that_tells_no_file_is_refused(
+    tmp_path: Path, tiny_recipe: str, answer: str, says: str
+) -> None:
+    (tmp_path / "source.py").write_text(f"def find(): return {answer}\n")
+    with pytest.raises(UnusableInput, match=says):
+        export(tiny_recipe_with(tiny_recipe, 'onnx = "source.py:find"'), tmp_path)
+
+
+NETWORK = """\
+import torch
+
+def network():
+    first = torch.nn.Linear(8, 4, bias=False)
+    return torch.nn.Sequential(first, torch.nn.Linear(4, 4))
+"""
+
+
+def weights_recipe(folder: Path, recipe: str, **weights: np.ndarray) -> Recipe:
+    from safetensors.numpy import save_file
+
+    (folder / "source.py").write_text(NETWORK)
+    save_file(weights, folder / "w.safetensors")
+    where = 'safetensors = "w.safetensors"\narchitecture = "source.py:network"'
+    return tiny_recipe_with(recipe, where)
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).normal(size=shape).astype(np.float32)
+
+
+WEIGHTS = {"0.weight": drawn(4, 8), "1.weight": drawn(4, 4), "1.bias": drawn(4)}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_weights_of_a_safetensors_file_answer_as_in_numpy(tmp_path: Path, tiny_recipe: str) -> None:
+    model = export(weights_recipe(tmp_path, tiny_recipe, **WEIGHTS), tmp_path)
+    x = drawn(5, 8)
+    (got,) = session_of(model).run(None, {"x": x})
+    want = x @ WEIGHTS["0.weight"].T @ WEIGHTS["1.weight"].T + WEIGHTS["1.bias"]
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"1.bias": None}, r"w\.safetensors: does not fit source\.py:network: lacks 1\.bias$"),
+        ({"2.bias": drawn(4), "extra": drawn(1)}, r"network: has unknown 2\.bias, extra$"),
+        (
+            {"0.weight": None, "first.weight": drawn(4, 8)},
+            r"network: lacks 0\.weight; has unknown first\.weight$",
+        ),
+        ({"1.weight": drawn(4, 5)}, r"does not fit source\.py:network: .*size mismatch for 1\.w"),
+    ],
+    ids=["missing", "unexpected", "renamed", "of another shape"],
+)
+def test_weights_that_do_not_fit_are_named(
+    tmp_path: Path, tiny_recipe: str, change: dict[str, np.ndarray | None], says: str
+) -> None:
+    weights = {name: one for name, one in (WEIGHTS | change).items() if one is not None}
+    with pytest.raises(UnusableInput, match=f"(?s){says}"):
+        load_module(weights_recipe(tmp_path, tiny_recipe, **weights), tmp_path)
+
+
+def test_a_file_that_is_not_safetensors_is_named(tmp_path: Path, tiny_recipe: str) -> None:
+    recipe = weights_recipe(tmp_path, tiny_recipe, **WEIGHTS)
+    (tmp_path / "w.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(UnusableInput, match=r"w\.safetensors: not a readable safetensors file"):
+        load_module(recipe, tmp_path)
+    (tmp_path / "w.safetensors").unlink()
+    with pytest.raises(UnusableInput, match=r"w\.safetensors: no such file"):
+        load_module(recipe, tmp_path)
+
+
+def test_a_network_is_given_to_be_evaluated(tmp_path: Path, tiny_recipe: str) -> None:
+    (tmp_path / "source.py").write_text(NETWORK + "def number(): return 3\n")
+    network = load_module(tiny_recipe_with(tiny_recipe, 'torch = "source.py:network"'), tmp_path)
+    assert not network.training
+    with pytest.raises(UnusableInput, match=r"source\.py:number: gives a int, not a torch"):
+        load_module(tiny_recipe_with(tiny_recipe, 'torch = "source.py:number"'), tmp_path)
+
+
+def test_a_function_may_define_a_dataclass(tmp_path: Path) -> None:
+    code = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Point:\n    x: int\n\ndef load(): return Point(3).x\n"
+    )
+    (tmp_path / "source.py").write_text(code)
+    assert call_function("source.py:load", tmp_path) == 3

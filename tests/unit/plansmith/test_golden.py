@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plansmith.datasets import Samples
+from plansmith.data.samples import Samples
 from plansmith.findings import Report, ServedCheck
 from plansmith.golden import MAX_SAMPLES, check_served
 from plansmith.stages import Golden

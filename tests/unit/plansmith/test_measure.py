@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,19 +46,35 @@ def test_a_summary_is_ordered_and_counts_every_sample(latencies_ms: list[float])
     assert summary.mean_ms == pytest.approx(float(np.mean(latencies_ms)), rel=1e-9)
 
 
+@given(st.lists(LATENCIES_MS, min_size=1, max_size=6))
+def test_a_summary_of_rounds_is_that_of_all_samples_with_each_rounds_median(
+    rounds_ms: list[list[float]],
+) -> None:
+    summary = summarise(*rounds_ms)
+    together = summarise([sample for round_ms in rounds_ms for sample in round_ms])
+    assert replace(summary, round_p50_ms=()) == replace(together, round_p50_ms=())
+    assert summary.round_p50_ms == pytest.approx([np.median(round_ms) for round_ms in rounds_ms])
+
+
 def test_no_samples_have_no_percentile() -> None:
-    with pytest.raises(ValueError, match="unknown, not zero"):
-        summarise([])
+    for nothing in ([[]], [[1.0], []], []):
+        with pytest.raises(ValueError, match="unknown, not zero"):
+            summarise(*nothing)
 
 
 @given(st.lists(st.floats(0.1, 1e6), min_size=1))
 def test_a_spread_is_the_median_and_the_range(rates_per_s: list[float]) -> None:
     assert spread(rates_per_s) == Throughput(
-        rounds=len(rates_per_s),
+        rates_per_s=tuple(rates_per_s),
         median_per_s=pytest.approx(float(np.median(rates_per_s))),
         low_per_s=min(rates_per_s),
         high_per_s=max(rates_per_s),
     )
+
+
+def test_a_spread_keeps_the_rounds_in_order() -> None:
+    found = spread([3.0, 1.0, 2.0])
+    assert (found.rates_per_s, found.rounds) == ((3.0, 1.0, 2.0), 3)
 
 
 def test_no_rounds_have_no_spread() -> None:
@@ -137,6 +154,52 @@ def test_rates_and_latencies_are_the_engines_own_without_the_cold_first_call() -
         throughput, latency = found[name]
         assert throughput == spread([per_s] * 3)
         assert (latency.p50_ms, latency.max_ms, latency.count) == (p50_ms, p50_ms, count)
+
+
+def test_each_rounds_figures_are_kept_in_order() -> None:
+    clock = Clock()
+
+    class Tiring(ClockedEngine):
+        """Takes twice as long from its second turn on: a turn begins with the batch uncounted."""
+
+        def finish(self) -> None:
+            super().finish()
+            if self.finished == 2:
+                self._batch_s, self._single_s = self._batch_s * 2, self._single_s * 2
+
+    engine = Tiring(clock, batch_size=1, batch_s=0.25, single_s=0.25)
+    throughput, latency = time_engines({"e": engine}, FIVE, PLAN, clock=clock)["e"]
+    assert throughput.rates_per_s == (4, 2, 2)
+    # Single requests follow the load of their round: theirs is slow from the first on.
+    assert latency.round_p50_ms == (500, 500, 500)
+
+
+@pytest.mark.parametrize(
+    ("single_s", "requests"),
+    [
+        (2**-12, 512),  # 200 are done before min_seconds
+        (2**-10, 200),
+        (2**-6, 64),
+        (2**-3, 8),
+    ],
+)
+def test_a_turn_ends_once_enough_requests_were_timed_for_long_enough(
+    single_s: float, requests: int
+) -> None:
+    clock = Clock()
+    plan = Plan(rounds=1, seconds=1.0, min_seconds=0.125, enough=200)
+    engine = ClockedEngine(clock, batch_size=1, batch_s=single_s, single_s=single_s)
+    throughput, latency = time_engines({"e": engine}, FIVE, plan, clock=clock)["e"]
+    assert latency.count == requests
+    assert throughput.median_per_s == 1 / single_s
+
+
+def test_a_tiny_model_is_not_timed_longer_than_it_takes_to_tell() -> None:
+    clock = Clock()
+    engine = ClockedEngine(clock, batch_size=1, batch_s=2**-14, single_s=2**-14)
+    time_engines({"e": engine}, FIVE, Plan(), clock=clock)
+    # Two turns of a tenth of a second in each of five rounds.
+    assert clock.now - 1000 == pytest.approx(2 * 5 * 0.1, abs=0.01)
 
 
 def test_engines_get_whole_batches_and_single_rows() -> None:

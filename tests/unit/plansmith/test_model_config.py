@@ -16,6 +16,7 @@ from plansmith.tensors import TRITON_DTYPES, TensorSpec
 # Surrogates are no text; control characters have no business in a name.
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
 WORDS = TEXT.filter(bool)
+CAPABILITIES = st.tuples(st.integers(1, 12), st.integers(0, 9)).map("{0[0]}.{0[1]}".format)
 # A whole config takes milliseconds to draw, and every test draws from the same ones.
 FEWER = settings(max_examples=30)
 
@@ -43,11 +44,16 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         max_queue_delay_microseconds=st.integers(0, 10**6),
         preferred_batch_sizes=sizes,
     )
-    group = st.builds(InstanceGroup, count=st.integers(1, 64), priority=st.integers(1, 10**6))
+    group = st.builds(
+        InstanceGroup,
+        count=st.integers(1, 64),
+        priority=st.integers(1, 10**6),
+        kind=st.sampled_from(["KIND_CPU", "KIND_GPU"]),
+    )
     labelled = st.dictionaries(st.sampled_from([spec.name for spec in outputs]), WORDS)
     return ModelConfig(
         name=draw(WORDS.filter(lambda name: "." not in name)),
-        backend=draw(WORDS),
+        backend=draw(WORDS.filter(lambda backend: backend != "tensorrt")),
         max_batch_size=limit,
         inputs=draw(specs(dims)),
         outputs=outputs,
@@ -57,6 +63,8 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         label_files=tuple(draw(labelled).items()),
         warm_up_batch_sizes=warm,
         parameters=tuple(draw(st.dictionaries(WORDS, TEXT, max_size=4)).items()),
+        default_model_filename=draw(st.none() | WORDS),
+        cc_model_filenames=tuple(draw(st.dictionaries(CAPABILITIES, WORDS, max_size=3)).items()),
     )
 
 
@@ -83,9 +91,8 @@ def test_triton_reads_back_how_the_model_is_run(config: ModelConfig) -> None:
     read = read_back(config)
     groups = [(group.count, group.rate_limiter.priority) for group in read.instance_group]
     assert groups == [(group.count, group.priority) for group in config.instance_groups]
-    assert {group.kind for group in read.instance_group} == {
-        model_config_pb2.ModelInstanceGroup.KIND_CPU
-    }
+    kinds = [model_config_pb2.ModelInstanceGroup.Kind.Name(g.kind) for g in read.instance_group]
+    assert kinds == [group.kind for group in config.instance_groups]
     assert read.HasField("dynamic_batching") == (config.dynamic_batching is not None)
     if config.dynamic_batching is not None:
         got = read.dynamic_batching
@@ -108,6 +115,14 @@ def test_triton_reads_back_the_one_version_that_is_served(config: ModelConfig) -
     assert read.HasField("version_policy") == (config.served_version is not None)
     if config.served_version is not None:
         assert list(read.version_policy.specific.versions) == [config.served_version]
+
+
+@FEWER
+@given(configs())
+def test_triton_reads_back_which_file_is_for_which_gpu(config: ModelConfig) -> None:
+    read = read_back(config)
+    assert read.default_model_filename == (config.default_model_filename or "")
+    assert dict(read.cc_model_filenames) == dict(config.cc_model_filenames)
 
 
 @FEWER
@@ -154,6 +169,9 @@ FREE = (TensorSpec(name="x", dtype="float32", shape=(-1,)),)
         ({"inputs": ()}, "at least one input"),
         ({"outputs": ()}, "one output"),
         ({"served_version": 0}, "start at 1"),
+        ({"backend": "tensorrt"}, "not KIND_GPU"),
+        ({"cc_model_filenames": (("8.6", "a"), ("8.6", "b"))}, "one compute capability"),
+        ({"cc_model_filenames": (("sm86", "a"),)}, 'not like "8.6"'),
         ({"warm_up_batch_sizes": (5,)}, "between 1 and max_batch_size"),
         ({"warm_up_batch_sizes": (0,)}, "between 1 and max_batch_size"),
         ({"warm_up_batch_sizes": (1,), "inputs": FREE}, "without free dimensions"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith.recipe import parse_recipe
+from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import onnxruntime, openvino
 from plansmith.targets.openvino import OpenVinoEngine, Variant, list_variants, serving_config
 

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from plansmith import stages, trials
+from plansmith import trials
 from plansmith.cache import Cache
 from plansmith.errors import PlansmithError
 from plansmith.job import prepare
@@ -19,8 +19,19 @@ from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, 
 from plansmith.pipeline import Built, build, explain
 from plansmith.progress import PlainProgress
 from plansmith.repository import ModelFolder, digest
+from plansmith.stages import source, targets
 
 PLAN = Plan(rounds=1, seconds=0.01)
+# Where the function is that makes a stage's product.
+MODULES = {
+    "make_data": source,
+    "make_export": source,
+    "make_clean": source,
+    "make_reference": source,
+    "make_quantized": targets,
+    "make_compiled": targets,
+    "make_trials": targets,
+}
 Timings = dict[str, tuple[Throughput, LatencySummary]]
 
 
@@ -58,9 +69,17 @@ def run(model_folder: Path, warm: Cache) -> Callable[..., Built]:
 
     def once(cache: Cache = warm, *, force: bool = False, plan: Plan = PLAN) -> Built:
         job = prepare(model_folder, None, plan)
-        return build(job, cache, PlainProgress(), plan, force=force)
+        found = build(job, cache, PlainProgress(), force=force)
+        for error in found.failures.values():
+            raise error
+        return found
 
     return once
+
+
+def manifest(built: Built) -> Manifest:
+    assert built.manifest is not None
+    return built.manifest
 
 
 def read_config(folder: Path, name: str = "config.pbtxt") -> model_config_pb2.ModelConfig:
@@ -89,32 +108,33 @@ def test_a_first_build_publishes_version_1_whole(
     built = run()
     assert built.changed
     assert built.manifest == ModelFolder(path=model_folder).manifest(1)
-    assert [file.path for file in built.manifest.artifacts] == ["model.bin", "model.xml"]
-    for file in built.manifest.artifacts:
+    artifacts = manifest(built).on("cpu").artifacts
+    assert [file.path for file in artifacts] == ["model.bin", "model.xml"]
+    for file in artifacts:
         assert digest(model_folder / "1" / file.path, file.path) == file
 
 
 def test_the_manifest_says_what_was_built_from_what(
     model_folder: Path, run: Callable[..., Built]
 ) -> None:
-    found: Manifest = run().manifest
-    assert (found.model, found.version, found.target) == ("tiny", 1, "cpu")
+    found = manifest(run())
+    assert (found.model, found.version, found.targets) == ("tiny", 1, ("cpu",))
     assert [source.path for source in found.sources] == [
         "evaluation.npz",
         "model.onnx",
         "recipe.toml",
     ]
     assert found.sources[1] == digest(model_folder / "model.onnx", "model.onnx")
-    assert found.evaluation_count == 400
-    assert found.tools["numpy"] == np.__version__
+    assert found.evaluation.count == 400
+    assert found.on("cpu").tools["numpy"] == np.__version__
     assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["x", "logits"]
-    assert {trial.verdict for trial in found.trials} == {"reference", "kept", "chosen"}
+    assert {trial.verdict for trial in found.on("cpu").trials} == {"reference", "kept", "chosen"}
 
 
 def test_both_configs_serve_the_chosen_variant_as_that_version(
     model_folder: Path, run: Callable[..., Built]
 ) -> None:
-    chosen = run().manifest.chosen
+    chosen = manifest(run()).on("cpu").chosen
     config = read_config(model_folder)
     assert config == read_config(model_folder, "configs/cpu.pbtxt")
     assert (config.name, config.max_batch_size) == ("tiny", 1)
@@ -146,7 +166,7 @@ def test_a_changed_recipe_gives_the_next_version_and_keeps_the_one_before(
     edit(model_folder, "p99_ms = 100", "p99_ms = 50")
     built = run()
     assert built.changed
-    assert (built.manifest.version, built.manifest.p99_ms) == (2, 50)
+    assert (manifest(built).version, manifest(built).p99_ms) == (2, 50)
     assert served(model_folder) == [2]
     assert {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()} == before
 
@@ -156,11 +176,11 @@ def test_a_forced_build_makes_everything_anew(
 ) -> None:
     run(cold)
     exported: list[str] = []
-    make_export = stages.make_export
+    make_export = source.make_export
     monkeypatch.setattr(
-        stages, "make_export", lambda *args: (exported.append("again"), make_export(*args))[1]
+        source, "make_export", lambda *args: (exported.append("again"), make_export(*args))[1]
     )
-    assert run(cold, force=True).manifest.version == 2
+    assert manifest(run(cold, force=True)).version == 2
     assert exported == ["again"]
     assert served(model_folder) == [2]
 
@@ -172,7 +192,7 @@ def test_too_few_samples_publish_nothing_and_every_variant_says_why(
     with pytest.raises(PlansmithError) as caught:
         run()
     first, *reasons = str(caught.value).splitlines()
-    assert first == "tiny: no variant may be served:"
+    assert first == "tiny: no variant for cpu may be served:"
     assert len(reasons) >= 4
     assert all("not proven: " in reason for reason in reasons)
     assert all("needs at least 300 samples" in reason for reason in reasons)
@@ -185,7 +205,7 @@ def test_too_few_samples_may_be_accepted_by_the_recipe(
 ) -> None:
     np.savez(model_folder / "evaluation.npz", x=np.ones((5, 8), np.float32))
     edit(model_folder, "max_drop = 0.02", "max_drop = 0.02\naccept_not_proven = true")
-    assert "NOT PROVEN, accepted by the recipe" in run().manifest.chosen.reason
+    assert "NOT PROVEN, accepted by the recipe" in manifest(run()).on("cpu").chosen.reason
 
 
 def test_variants_over_the_budget_keep_the_version_before(
@@ -201,7 +221,7 @@ def test_variants_over_the_budget_keep_the_version_before(
     assert served(model_folder) == [1]
 
 
-@pytest.mark.parametrize("stage", ["make_data", "make_export", "make_reference", "make_compiled"])
+@pytest.mark.parametrize("stage", MODULES)
 def test_a_stage_that_is_interrupted_publishes_nothing_and_is_run_again(
     model_folder: Path,
     run: Callable[..., Built],
@@ -213,11 +233,11 @@ def test_a_stage_that_is_interrupted_publishes_nothing_and_is_run_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, stage, interrupt)
+        patch.setattr(MODULES[stage], stage, interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(cold)
     assert ModelFolder(path=model_folder).versions() == ()
-    assert run(cold).manifest.version == 1
+    assert manifest(run(cold)).version == 1
 
 
 def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
@@ -233,9 +253,9 @@ def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
         patch.setattr(trials, "time_engines", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(cold)
-    for stage in ("make_data", "make_export", "make_reference", "make_compiled"):
-        monkeypatch.setattr(stages, stage, never)
-    assert run(cold).manifest.version == 1
+    for stage in MODULES.keys() - {"make_trials"}:
+        monkeypatch.setattr(MODULES[stage], stage, never)
+    assert manifest(run(cold)).version == 1
 
 
 def test_a_build_killed_before_its_version_was_served_serves_it_the_next_time(
@@ -248,9 +268,9 @@ def test_a_build_killed_before_its_version_was_served_serves_it_the_next_time(
     # As the kill leaves it: version 2 is complete, config.pbtxt is still that of version 1.
     (model_folder / "config.pbtxt").write_text(old)
     plan = explain(prepare(model_folder, None, PLAN), warm)
-    assert plan == {"publish": "run: version 2 is complete but not served"}
+    assert plan == {"cpu: publish": "run: its version is complete but not served"}
     built = run()
-    assert (built.changed, built.manifest.version) == (True, 2)
+    assert (built.changed, manifest(built).version) == (True, 2)
     assert served(model_folder) == [2]
     assert ModelFolder(path=model_folder).versions() == (1, 2)
 
@@ -269,7 +289,7 @@ def test_a_second_build_of_the_model_is_refused_while_one_runs(
         return steady_speeds(engines)
 
     monkeypatch.setattr(trials, "time_engines", build_meanwhile)
-    assert run(cold).manifest.version == 1
+    assert manifest(run(cold)).version == 1
     (refusal,) = refusals
     assert refusal.endswith("another build of this model is running; wait for it or stop it")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from plansmith.recipe import Recipe, parse_recipe
+from plansmith.recipe import Recipe
+from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import pytorch
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 3), dtype=np.uint8)

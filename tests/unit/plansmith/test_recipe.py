@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plansmith.engines.passport import BuildOptions
 from plansmith.errors import BadRecipe
 from plansmith.recipe import (
+    CALIBRATION_METHODS,
     METRICS,
+    OUTPUT_KINDS,
+    TARGETS,
     Budget,
     Data,
     Preprocess,
+    Prune,
+    Quantize,
     Recipe,
     Source,
-    line_of,
-    nearest,
-    parse_recipe,
 )
+from plansmith.recipe.parser import parse_recipe
+from plansmith.recipe.reader import line_of, nearest
 from plansmith.tensors import TensorSpec
 
 RECIPES = sorted((Path(__file__).parents[3] / "model_repository").glob("*/recipe.toml"))
@@ -38,23 +43,75 @@ preprocess = { layout = "NCHW", mean = [127.0, 127.0, 127.0], scale = 0.0078125 
 dtype = "float32"
 shape = [1000]
 labels = "labels.txt"
+kind = "logits"
 
 [data]
 evaluation = "source.py:evaluation_images"
+labels = "labels.csv"
+slices = "slices.parquet"
+calibration = "photos/"
+training = "training.npz"
 pictures = "pictures.npz"
+max_undecodable = 0.05
+
+[prune]
+epochs = 3
+
+[quantize]
+method = "max"
 
 [budget]
-metric = "top1_agreement"
+metric = "top1"
 max_drop = 0.01
+max_kl = 0.02
+max_deviation = 5
 accept_not_proven = true
 
 [slo]
 p99_ms = 100
 
 [targets]
-order = ["cpu"]
+order = ["cpu", "tensorrt-rtx"]
 max_batch_size = 8
+compute_capabilities = ["8.6", "12.0"]
+accept_not_measured = true
+
+[tensorrt]
+optimisation_level = 5
+workspace_mb = 512
+version_compatible = true
+hardware_compatible = true
+sparse = true
 """
+LEAST = """\
+[source]
+onnx = "model.onnx"
+
+[input.x]
+dtype = "float32"
+shape = [8]
+
+[output.logits]
+dtype = "float32"
+shape = [4]
+
+[data]
+evaluation = "evaluation.npz"
+
+[budget]
+metric = "top1_agreement"
+max_drop = 0.02
+
+[slo]
+p99_ms = 100
+
+[targets]
+order = ["cpu"]
+"""
+
+
+ARRAYS = "an .npy or .npz file, a folder of images that ends in /, or file.py:function"
+COLUMNS = "an .npy, .csv or .parquet file, or file.py:function"
 
 
 def problems_of(text: str) -> list[str]:
@@ -75,27 +132,93 @@ def test_values_arrive_in_their_final_types() -> None:
     assert image.preprocess == Preprocess(layout="NCHW", mean=(127.0,) * 3, scale=(1 / 128,) * 3)
     (logits,) = recipe.outputs
     assert logits.spec == TensorSpec(name="logits", dtype="float32", shape=(1000,))
-    assert logits.labels == "labels.txt"
+    assert (logits.labels, logits.kind) == ("labels.txt", "logits")
     assert recipe.source == Source(kind="torch", location="source.py:load")
-    assert recipe.data == Data(evaluation="source.py:evaluation_images", pictures="pictures.npz")
-    assert recipe.budget == Budget(metric="top1_agreement", max_drop=0.01, accept_not_proven=True)
-    assert (recipe.p99_ms, recipe.targets, recipe.max_batch_size) == (100.0, ("cpu",), 8)
+    assert recipe.data == Data(
+        evaluation="source.py:evaluation_images",
+        labels="labels.csv",
+        slices="slices.parquet",
+        calibration="photos/",
+        training="training.npz",
+        pictures="pictures.npz",
+        max_undecodable=0.05,
+    )
+    assert recipe.prune == Prune(epochs=3)
+    assert recipe.quantize == Quantize(method="max")
+    assert recipe.budget == Budget(
+        metric="top1", max_drop=0.01, max_kl=0.02, max_deviation=5.0, accept_not_proven=True
+    )
+    assert recipe.p99_ms == 100.0
+    assert recipe.targets == ("cpu", "tensorrt-rtx")
+    assert recipe.max_batch_size == 8
+    assert recipe.compute_capabilities == ("8.6", "12.0")
+    assert recipe.accept_not_measured
+    assert recipe.engine == BuildOptions(
+        optimisation_level=5,
+        workspace_bytes=512 * 2**20,
+        version_compatible=True,
+        hardware_compatible=True,
+        sparse=True,
+    )
 
 
 def test_what_may_be_left_out_has_its_default() -> None:
-    text = GOOD
-    for optional in ("accept_not_proven = true", "max_batch_size = 8", 'labels = "labels.txt"'):
-        text = text.replace(optional, "")
-    recipe = parse_recipe(text.replace('pictures = "pictures.npz"', ""))
+    recipe = parse_recipe(LEAST)
+    assert recipe.source == Source(kind="onnx", location="model.onnx")
+    assert recipe.inputs[0].preprocess is None
+    assert (recipe.outputs[0].labels, recipe.outputs[0].kind) == (None, "logits")
+    assert recipe.data == Data(evaluation="evaluation.npz")
+    assert recipe.data.max_undecodable == 0
+    assert recipe.prune is None
+    assert recipe.quantize == Quantize(method="entropy")
+    assert recipe.budget == Budget(metric="top1_agreement", max_drop=0.02)
+    assert (recipe.budget.max_kl, recipe.budget.max_deviation) == (None, None)
     assert not recipe.budget.accept_not_proven
     assert recipe.max_batch_size == 1
-    assert recipe.outputs[0].labels is None
-    assert recipe.data.pictures is None
+    assert recipe.compute_capabilities == ()
+    assert not recipe.accept_not_measured
+    assert recipe.engine == BuildOptions()
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_named(metric: str) -> None:
-    assert parse_recipe(GOOD.replace("top1_agreement", metric)).budget.metric == metric
+    assert parse_recipe(GOOD.replace('"top1"', f'"{metric}"')).budget.metric == metric
+
+
+@pytest.mark.parametrize("kind", OUTPUT_KINDS)
+def test_every_kind_of_output_can_be_named(kind: str) -> None:
+    text = GOOD.replace('kind = "logits"', f'kind = "{kind}"')
+    assert parse_recipe(text).outputs[0].kind == kind
+
+
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+def test_every_calibration_method_can_be_named(method: str) -> None:
+    assert parse_recipe(GOOD.replace('"max"', f'"{method}"')).quantize.method == method
+
+
+def test_every_target_can_be_named_in_any_order() -> None:
+    order = ", ".join(f'"{name}"' for name in reversed(TARGETS))
+    text = GOOD.replace('"cpu", "tensorrt-rtx"', order)
+    assert parse_recipe(text).targets == tuple(reversed(TARGETS))
+
+
+def test_weights_in_safetensors_go_into_an_architecture() -> None:
+    text = LEAST.replace(
+        'onnx = "model.onnx"', 'safetensors = "w.safetensors"\narchitecture = "source.py:network"'
+    )
+    assert parse_recipe(text).source == Source(
+        kind="safetensors", location="w.safetensors", architecture="source.py:network"
+    )
+
+
+def test_an_onnx_file_may_be_found_by_a_function() -> None:
+    source = parse_recipe(LEAST.replace("model.onnx", "source.py:model_file")).source
+    assert source == Source(kind="onnx", location="source.py:model_file")
+
+
+def test_the_folders_of_images_may_be_their_labels() -> None:
+    text = LEAST.replace("evaluation.npz", "photos/").replace("top1_agreement", "top1")
+    assert parse_recipe(text).budget.metric == "top1"
 
 
 def test_a_scale_may_be_given_for_each_channel() -> None:
@@ -142,15 +265,45 @@ def test_broken_toml_names_the_line() -> None:
         ("0.0078125", "0.0", "a positive number, or one per channel"),
         ("shape = [224, 224, 3]", "shape = [224, 3]", "needs an image [height, width, channels]"),
         ("source.py:load", "source.py", '"file.py:function"'),
-        ("source.py:evaluation_images", "photos", "an .npy or .npz file, or file.py:function"),
-        ("pictures.npz", "pictures.zip", "an .npy or .npz file, or file.py:function"),
+        ("[source]", '[source]\narchitecture = "source.py:net"', "goes with source.safetensors"),
+        ('kind = "logits"', 'kind = "logit"', 'one of logits, probabilities (nearest: "logits")'),
+        ("source.py:evaluation_images", "photos", ARRAYS),
+        ('"photos/"', '"photos.zip"', ARRAYS),
+        ("training.npz", "training.csv", ARRAYS),
+        ("pictures.npz", "pictures.zip", ARRAYS),
+        ("labels.csv", "labels.npz", COLUMNS),
+        ("slices.parquet", "slices/", COLUMNS),
+        ("max_undecodable = 0.05", "max_undecodable = 1", "a share from 0 up to 1"),
+        ("max_undecodable = 0.05", "max_undecodable = -0.1", "a share from 0 up to 1"),
+        ("epochs = 3", "epochs = 0", "a whole number from 1"),
+        ("epochs = 3", "", "prune.epochs: missing; expected a whole number from 1"),
+        ('torch = "source.py:load"', 'onnx = "m.onnx"', "prune: needs a torch module"),
+        ('training = "training.npz"\n', "", "prune: needs data.training"),
+        ('calibration = "photos/"\n', "", "prune: needs data.calibration"),
+        ('"max"', '"mean"', "one of entropy, max"),
+        ("optimisation_level = 5", "optimisation_level = 6", "a whole number, 0 to 5"),
+        ("optimisation_level = 5", "optimisation_level = true", "a whole number, 0 to 5"),
+        ("workspace_mb = 512", "workspace_mb = 0.5", "a whole number of megabytes from 1"),
+        ("version_compatible = true", "version_compatible = 1", "true or false"),
+        ("hardware_compatible = true", 'hardware_compatible = "yes"', "true or false"),
+        ("sparse = true", "sparse = 1", "true or false"),
         ("max_batch_size = 8", "max_batch_size = true", "a whole number from 1"),
         ("max_batch_size = 8", "max_batch_size = 0", "a whole number from 1"),
         ("shape = [1000]", "shape = [0]", "a list of sizes"),
-        ("top1_agreement", "top1", "one of top1_agreement, expected_top1"),
+        ('metric = "top1"', 'metric = "top2"', "one of top1, top1_agreement, expected_top1"),
+        ('labels = "labels.csv"\n', "", 'budget.metric: is "top1", which needs data.labels'),
         ("max_drop = 0.01", "max_drop = 1.0", "a share from 0 up to 1"),
+        ("max_kl = 0.02", "max_kl = 0", "a positive number"),
+        ("max_kl = 0.02", "max_kl = -1", "a positive number"),
+        ("max_deviation = 5", 'max_deviation = "5"', "a positive number"),
         ("accept_not_proven = true", 'accept_not_proven = "yes"', "true or false"),
-        ('order = ["cpu"]', 'order = ["cpu", "cpu"]', "a list without repeats of cpu"),
+        ("accept_not_measured = true", "accept_not_measured = 1", "true or false"),
+        ('"cpu", "tensorrt-rtx"', '"cpu", "cpu"', "a list without repeats of cpu"),
+        ('order = ["cpu", "tensorrt-rtx"]', 'order = "cpu"', "a list without repeats of cpu"),
+        ('["8.6", "12.0"]', "[8.6]", 'GPU generations like "8.6"'),
+        ('["8.6", "12.0"]', '["86"]', 'GPU generations like "8.6"'),
+        ('["8.6", "12.0"]', '["8.6", "8.6"]', "a list without repeats"),
+        ('compute_capabilities = ["8.6", "12.0"]\n', "", '"tensorrt-rtx" is built ahead of time'),
         ("[slo]\np99_ms = 100", "", "missing: add a [slo] table"),
         ("[slo]\np99_ms = 100", "[slo]", "missing; expected a positive number"),
         ("p99_ms = 100", "p99_ms = inf", "a positive number"),
@@ -159,8 +312,54 @@ def test_broken_toml_names_the_line() -> None:
     ],
 )
 def test_each_kind_of_mistake_has_its_message(old: str, new: str, says: str) -> None:
-    assert old in GOOD
+    assert GOOD.count(old) == 1
     assert any(says in problem for problem in problems_of(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("workspace_mb = 512", "workspace_mb = 0"),
+        ("max_undecodable = 0.05", "max_undecodable = 2"),
+        ('slices = "slices.parquet"', 'slices = "slices.txt"'),
+        ("epochs = 3", "epochs = 1.5"),
+        ('method = "max"', 'method = "min"'),
+        ("max_kl = 0.02", "max_kl = nan"),
+        ('compute_capabilities = ["8.6", "12.0"]', 'compute_capabilities = "8.6"'),
+        ("accept_not_measured = true", "accept_not_measured = []"),
+    ],
+)
+def test_a_mistake_is_told_on_its_line(old: str, new: str) -> None:
+    line = GOOD[: GOOD.index(old)].count("\n") + 1
+    (problem,) = problems_of(GOOD.replace(old, new))
+    assert problem.startswith(f"r.toml:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "source",
+        "input.image",
+        "output.logits",
+        "data",
+        "prune",
+        "quantize",
+        "budget",
+        "slo",
+        "targets",
+        "tensorrt",
+    ],
+)
+def test_no_table_takes_an_unknown_key(table: str) -> None:
+    text = GOOD.replace(f"[{table}]", f"[{table}]\nzzz = 1")
+    line = GOOD[: GOOD.index(f"[{table}]")].count("\n") + 2
+    (problem,) = problems_of(text)
+    assert problem.startswith(f"r.toml:{line}: {table}.zzz: unknown key; legal: ")
+
+
+def test_weights_in_safetensors_need_an_architecture() -> None:
+    (problem,) = problems_of(LEAST.replace("onnx =", "safetensors ="))
+    assert 'source.architecture: missing; expected "file.py:function"' in problem
 
 
 def test_a_section_that_names_no_tensor_is_refused() -> None:
@@ -169,7 +368,7 @@ def test_a_section_that_names_no_tensor_is_refused() -> None:
 
 def test_two_sources_are_refused() -> None:
     (problem,) = problems_of(GOOD.replace("[source]", '[source]\nonnx = "m.onnx"'))
-    assert "exactly one of torch, onnx; has 2" in problem
+    assert "exactly one of torch, onnx, safetensors; has 2" in problem
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from plansmith.datasets import Samples
+from plansmith.data.samples import Samples
 from plansmith.errors import UnusableInput
 from plansmith.manifest import Machine, Trial
 from plansmith.measure import Feed, Plan
-from plansmith.recipe import Recipe, parse_recipe
+from plansmith.recipe import Recipe
+from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import openvino
 from plansmith.targets.onnxruntime import OnnxRuntimeEngine
 from plansmith.trials import (

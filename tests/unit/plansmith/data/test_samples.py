@@ -1,4 +1,4 @@
-"""Evaluation data: rows for every input as the recipe says, or a message that says why not."""
+"""Samples: rows for every input as the recipe says, or a message that says why not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
-from plansmith.datasets import Samples, load_evaluation, load_pictures, load_samples
+from plansmith.data.samples import (
+    Loaded,
+    Samples,
+    load_calibration,
+    load_evaluation,
+    load_pictures,
+    load_samples,
+    load_training,
+    save_arrays,
+)
 from plansmith.errors import UnusableInput
-from plansmith.recipe import Recipe, parse_recipe
+from plansmith.recipe import Recipe
+from plansmith.recipe.parser import parse_recipe
 
 Load = Callable[..., Samples]
 
@@ -29,7 +40,7 @@ def load(tmp_path: Path, tiny_recipe: str) -> Load:
         text = tiny_recipe.replace("evaluation.npz", place).replace(
             "shape = [8]", f"shape = {shape}"
         )
-        return load_evaluation(parse_recipe(text + more), tmp_path)
+        return load_evaluation(parse_recipe(text + more), tmp_path).samples
 
     return run
 
@@ -83,8 +94,10 @@ def test_inputs_need_the_same_number_of_samples(tmp_path: Path, load: Load) -> N
         (X[:, :7], r"x is float32 \[3, 7\]"),
         (X[0], r"x is float32 \[8\]"),
         (X[:0], "above 0"),
+        (np.where(X == 9, np.nan, X), r"x holds NaN or infinity in row 1 \(counted from 0\)"),
+        (np.where(X == 16, -np.inf, X), "x holds NaN or infinity in row 2"),
     ],
-    ids=["dtype", "shape", "no batch axis", "no sample"],
+    ids=["dtype", "shape", "no batch axis", "no sample", "NaN", "infinity"],
 )
 def test_what_does_not_suit_the_recipe_is_shown_beside_it(
     tmp_path: Path, load: Load, array: np.ndarray, says: str
@@ -125,7 +138,7 @@ def test_a_missing_file_is_named(load: Load) -> None:
 def digest_of(folder: Path, recipe: str, array: np.ndarray) -> str:
     np.save(folder / "h.npy", array)
     text = recipe.replace("evaluation.npz", "h.npy").replace("shape = [8]", "shape = [-1]")
-    return load_evaluation(parse_recipe(text), folder).sha256
+    return load_evaluation(parse_recipe(text), folder).samples.sha256
 
 
 ARRAYS = hnp.arrays(
@@ -150,7 +163,7 @@ def test_samples_kept_by_a_build_have_the_identity_they_came_with(
 ) -> None:
     np.savez(tmp_path / "d.npz", x=X)
     found = load("d.npz")
-    np.savez(tmp_path / "kept.npz", x=found.arrays["x"])
+    save_arrays(tmp_path / "kept.npz", found.arrays)
     assert load_samples(tmp_path / "kept.npz").sha256 == found.sha256
 
 
@@ -178,3 +191,77 @@ def test_a_picture_of_another_size_is_named(tmp_path: Path, tiny_recipe: str) ->
     np.savez(tmp_path / "p.npz", cat=np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(UnusableInput, match=r"cat is uint8 \[1, 2, 3, 3\]"):
         load_pictures(with_pictures(tiny_recipe), tmp_path)
+
+
+def with_place(recipe: str, key: str, place: str) -> Recipe:
+    return parse_recipe(recipe.replace("[budget]", f'{key} = "{place}"\n\n[budget]'))
+
+
+def test_calibration_and_training_data_are_only_what_the_recipe_names(
+    tmp_path: Path, tiny_recipe: str
+) -> None:
+    recipe = parse_recipe(tiny_recipe)
+    assert load_calibration(recipe, tmp_path) is None
+    assert load_training(recipe, tmp_path) is None
+
+
+def test_calibration_data_is_read_like_that_of_the_evaluation(
+    tmp_path: Path, tiny_recipe: str
+) -> None:
+    np.save(tmp_path / "c.npy", X)
+    found = load_calibration(with_place(tiny_recipe, "calibration", "c.npy"), tmp_path)
+    assert found is not None
+    np.testing.assert_array_equal(found.samples.arrays["x"], X)
+
+
+def test_a_problem_names_the_key_of_the_recipe(tmp_path: Path, tiny_recipe: str) -> None:
+    with pytest.raises(UnusableInput, match=r"^data\.calibration: .*c\.npy: cannot be read"):
+        load_calibration(with_place(tiny_recipe, "calibration", "c.npy"), tmp_path)
+
+
+def training_of(folder: Path, recipe: str, answer: str) -> Loaded | None:
+    code = f"import numpy as np\nX = np.ones((3, 8), np.float32)\ndef train(): return {answer}\n"
+    (folder / "data.py").write_text(code)
+    return load_training(with_place(recipe, "training", "data.py:train"), folder)
+
+
+@pytest.mark.parametrize("labels", ["[2, 0, 3]", "np.array([2, 0, 3], np.uint8)"])
+def test_training_data_may_bring_labels(tmp_path: Path, tiny_recipe: str, labels: str) -> None:
+    found = training_of(tmp_path, tiny_recipe, f"{{'x': X, 'labels': {labels}}}")
+    assert found is not None
+    assert found.labels is not None
+    assert found.labels.dtype == np.int64
+    assert found.labels.tolist() == [2, 0, 3]
+
+
+def test_training_data_without_labels_has_none(tmp_path: Path, tiny_recipe: str) -> None:
+    found = training_of(tmp_path, tiny_recipe, "X")
+    assert found is not None
+    assert found.samples.count == 3
+    assert found.labels is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ("[0, 1]", r"^data\.training: data\.py:train: has 2 values, for 3 samples"),
+        ("[0, 4, 1]", r"row 1 .*: is class 4; the output's classes are 0 to 3"),
+        ("[0.0, 1.0, 2.0]", r"row 0 .*: is 0\.0; expected the index of a class"),
+        ("[[0], [1], [2]]", r"is int64 \[3, 1\]; expected one value for each sample"),
+        ("[[0], [1, 2], [2]]", "gives no array"),
+    ],
+)
+def test_training_labels_that_are_no_classes_are_refused(
+    tmp_path: Path, tiny_recipe: str, labels: str, says: str
+) -> None:
+    with pytest.raises(UnusableInput, match=says):
+        training_of(tmp_path, tiny_recipe, f"{{'x': X, 'labels': {labels}}}")
+
+
+def test_the_metric_top1_needs_labels(tmp_path: Path, tiny_recipe: str) -> None:
+    (tmp_path / "photos").mkdir()
+    text = tiny_recipe.replace(*IMAGE_INPUT).replace("evaluation.npz", "photos/")
+    recipe = parse_recipe(text.replace("top1_agreement", "top1"))
+    Image.new("RGB", (4, 4)).save(tmp_path / "photos" / "a.png")
+    with pytest.raises(UnusableInput, match=r'data\.labels: missing, and the metric "top1" needs'):
+        load_evaluation(recipe, tmp_path)

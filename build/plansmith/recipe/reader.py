@@ -133,6 +133,13 @@ def as_text(raw: Any) -> str | None:
     return raw if isinstance(raw, str) and raw.strip() else None
 
 
+def as_function(raw: Any) -> str | None:
+    """file.py:function."""
+    text = as_text(raw)
+    place, _, name = text.rpartition(":") if text is not None else ("", "", "")
+    return text if place.endswith(".py") and name.isidentifier() else None
+
+
 def as_number(raw: Any) -> float | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ def call_function(location: str, folder: Path) -> Any:
     path = folder / file
     if not path.is_file():
         raise UnusableInput(f"{path}: no such file; the recipe names {location!r}")
-    spec = importlib.util.spec_from_file_location(f"recipe_source_{folder.name}", path)
+    spec = importlib.util.spec_from_file_location(f"recipe_{folder.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Where dataclasses and pickle look for the module that a class is of.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
         function = getattr(module, name, None)

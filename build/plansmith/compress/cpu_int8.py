@@ -1,0 +1,304 @@
+"""INT8 for OpenVINO on the CPU: NNCF's post-training quantisation, whole or with layers kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plansmith.compress.cpu_revert import quantised_layers, revert, weighted_layers
+from plansmith.compress.layer_times import layer_times_ms
+from plansmith.compress.mixed import Layer, flip_share, mean_kl, search
+from plansmith.compress.quiet import silenced
+from plansmith.compress.untracked import load_nncf, load_openvino
+from plansmith.errors import UnusableInput
+from plansmith.measure import Feed, batches
+from plansmith.progress import Step
+
+MIN_ROWS = 32
+# More change the ranges little and cost time; NNCF's own default.
+MAX_ROWS = 300
+# Enough to tell a harmful layer from a harmless one: all classes' probabilities count in each.
+RANKING_ROWS = 16
+MAX_TRIES = 16
+BATCH_SIZE = 16
+TIMING_ROUNDS = 15
+# Flags of /proc/cpuinfo that stand for exact 8-bit products.
+EXACT_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a search aims at: the FP32 `original`'s logits [N, classes] to the calibration rows.
+
+    `output` is the name of the model's output that they are compared with.
+    """
+
+    output: str
+    original: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """An INT8 model with layers `kept` in FP32, what it took to find them, and why those.
+
+    `loss`: share of calibration rows whose top-1 answer differs from the original's. `ranking`:
+    every layer with its harm and cost; empty where plain INT8 met the goal.
+    """
+
+    quantised: tuple[str, ...]
+    kept: tuple[str, ...]
+    tries: int
+    loss: float
+    ranking: tuple[Layer, ...]
+
+
+def quantisable_layers(onnx_file: Path) -> tuple[str, ...]:
+    """OpenVINO's names of the convolutions and matrix products with fixed weights, in order."""
+    return tuple(weighted_layers(_read(onnx_file)))
+
+
+def quantise(
+    onnx_file: Path,
+    feed: Feed,
+    to: Path,
+    *,
+    keep: Sequence[str] = (),
+    exact_int8: bool | None = None,
+) -> tuple[str, ...]:
+    """Writes the INT8 model as IR to `to` (an .xml; the .bin beside it); names its INT8 layers.
+
+    `feed`: at least 32 rows of real data by input name, of which at most 300, evenly spread, are
+    used; the same rows give the same model. `keep`: names out of `quantisable_layers` that stay
+    FP32. `exact_int8`: see `has_exact_int8`, which is asked where it is None. Raises UnusableInput
+    for too few rows, for a model without such layers or with a fixed batch axis, and for unknown
+    names; LacksSomething without NNCF.
+    """
+    original = _read(onnx_file)
+    _check_names(keep, weighted_layers(original), onnx_file)
+    quantised = _quantise(original, feed, onnx_file, exact_int8)
+    revert(quantised, original, keep)
+    return _save(quantised, to)
+
+
+def mixed(
+    onnx_file: Path,
+    feed: Feed,
+    tuning: Tuning,
+    goal: float,
+    to: Path,
+    step: Step,
+    *,
+    exact_int8: bool | None = None,
+) -> Mixed | None:
+    """Writes to `to` the INT8 model with the fewest layers kept in FP32 that meets `goal`.
+
+    `goal`: the largest share (0..1) of top-1 answers to the rows of `feed` that may differ from
+    `tuning.original`. None, and nothing written, where even all layers in FP32 miss it. A layer's
+    harm is the mean KL where it alone is quantised, its cost the time it takes longer in FP32.
+    Rows, errors and `exact_int8` are those of `quantise`; the loss is seen on calibration rows,
+    hence proves nothing about others.
+    """
+    original = _read(onnx_file)
+    if len(tuning.original) != _count(feed):
+        raise ValueError(f"{len(tuning.original)} answers to {_count(feed)} rows")
+    quantised = _quantise(original, feed, onnx_file, exact_int8)
+    case = _Case(original=original, quantised=quantised, feed=feed, tuning=tuning)
+    plain = case.loss_of(())
+    ranking = () if plain <= goal else _rank(case, to, step)
+    kept = search(
+        ranking,
+        lambda names: case.loss_of(names) if names else plain,
+        goal,
+        max_tries=MAX_TRIES,
+        tick=lambda done, total: step.update(done, total, "trying sets of layers"),
+    )
+    if kept is None:
+        return None
+    return Mixed(
+        quantised=_save(case.with_kept(kept.layers), to),
+        kept=kept.layers,
+        tries=kept.tries,
+        loss=kept.loss,
+        ranking=ranking,
+    )
+
+
+def has_exact_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU adds up 8-bit products without overflow; False where it does not say.
+
+    x86 CPUs without VNNI or AMX add pairs of products into 16 bits, which overflow with full-range
+    weights (OpenVINO docs, "Saturation (overflow) issue workaround"). For them half the range is
+    used, which costs one bit of each weight; such a model is right on every CPU.
+    """
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return bool(lines) and not EXACT_INT8_FLAGS.isdisjoint(lines[0].split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """A model before and after quantisation, and the rows on which sets of layers are tried."""
+
+    original: Any
+    quantised: Any
+    feed: Feed
+    tuning: Tuning
+
+    def with_kept(self, names: Sequence[str]) -> Any:
+        model = self.quantised.clone()
+        revert(model, self.original, names)
+        return model
+
+    def loss_of(self, names: Sequence[str]) -> float:
+        return flip_share(self.tuning.original, self._answers(names, self.feed))
+
+    def divergence(self, names: Sequence[str]) -> float:
+        """Mean KL in nats over a part of the rows that is spread over all."""
+        chosen = _spread(len(self.tuning.original), RANKING_ROWS)
+        feed = {name: array[chosen] for name, array in self.feed.items()}
+        return mean_kl(self.tuning.original[chosen], self._answers(names, feed))
+
+    def _answers(self, names: Sequence[str], feed: Feed) -> NDArray[np.float32]:
+        return _answer(self.with_kept(names), feed, self.tuning.output)
+
+
+def _rank(case: _Case, to: Path, step: Step) -> tuple[Layer, ...]:
+    """Harm and cost of each layer: alone in INT8, and on one core.
+
+    KL grows with the square of an error, so in a model that is quantised elsewhere what one layer
+    adds drowns in its products with the other layers' errors.
+    """
+    names = weighted_layers(case.original)
+    times = [_times_ms(model, case.feed, to) for model in (case.original, case.quantised)]
+    layers: list[Layer] = []
+    for done, name in enumerate(names):
+        step.update(done, len(names), "harm done by each layer")
+        fp32_ms, int8_ms = (found.get(name, 0.0) for found in times)
+        harm = case.divergence([other for other in names if other != name])
+        layers.append(Layer(name=name, harm=harm, cost=max(fp32_ms - int8_ms, _least_ms(times))))
+    return tuple(layers)
+
+
+def _least_ms(times: Sequence[dict[str, float]]) -> float:
+    """What keeping any layer costs at least: changes of precision before and after it.
+
+    Also keeps the noise of a short timing from making a layer look free.
+    """
+    return sum(times[0].values()) / len(times[0]) / 10
+
+
+def _times_ms(model: Any, feed: Feed, to: Path) -> dict[str, float]:
+    openvino = load_openvino()
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".timing-") as folder:
+        file = Path(folder) / "model.xml"
+        openvino.save_model(model, file, compress_to_fp16=False)
+        return layer_times_ms(file, feed, rounds=TIMING_ROUNDS)
+
+
+def _answer(model: Any, feed: Feed, output: str) -> NDArray[np.float32]:
+    openvino = load_openvino()
+    settings = {"NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    request = compiled.create_infer_request()
+    parts: list[NDArray[np.float32]] = []
+    for _, count, batch in batches(feed, BATCH_SIZE):
+        request.start_async(batch)
+        request.wait()
+        parts.append(request.get_tensor(output).data[:count].copy())
+    return np.concatenate(parts)
+
+
+def _read(onnx_file: Path) -> Any:
+    """The model with constants folded and operations fused.
+
+    Without that NNCF 3.4 finds neither the biases (so corrects none) nor the output channels of
+    grouped convolutions (so scales the weights along a wrong axis).
+    """
+    openvino = load_openvino()
+    from openvino._offline_transformations import (  # pyright: ignore[reportMissingTypeStubs]
+        apply_moc_transformations,
+    )
+
+    try:
+        model: Any = openvino.Core().read_model(onnx_file)
+    except RuntimeError as error:
+        raise UnusableInput(f"{onnx_file}: OpenVINO cannot read it: {error}") from error
+    shapes = [port.partial_shape for port in model.inputs]
+    if any(shape.rank.is_dynamic or len(shape) == 0 or shape[0].is_static for shape in shapes):
+        raise UnusableInput(f"{onnx_file}: the batch axis is fixed; export it with a free one")
+    apply_moc_transformations(model, cf=True, smart_reshape=False)
+    return model
+
+
+def _quantise(original: Any, feed: Feed, onnx_file: Path, exact_int8: bool | None) -> Any:
+    """A quantised copy of `original`.
+
+    The slower bias correction gave EfficientNet-Lite0 0.030 nats of KL from FP32 against 0.053;
+    asymmetric activations, percentile ranges and SmoothQuant gave it nothing worth their time.
+    """
+    _check_rows(original, feed, onnx_file)
+    if not weighted_layers(original):
+        raise UnusableInput(
+            f"{onnx_file}: nothing to quantise: no convolution or matrix product with fixed weights"
+        )
+    with silenced(f"{onnx_file}: NNCF cannot quantise it"):
+        nncf = load_nncf()
+        if exact_int8 is None:
+            exact_int8 = has_exact_int8()
+        rows = [
+            {name: array[row : row + 1] for name, array in feed.items()}
+            for row in _spread(_count(feed), MAX_ROWS)
+        ]
+        overflow = nncf.OverflowFix.DISABLE if exact_int8 else nncf.OverflowFix.ENABLE
+        return nncf.quantize(
+            original.clone(),
+            nncf.Dataset(rows),
+            subset_size=len(rows),
+            fast_bias_correction=False,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow),
+        )
+
+
+def _check_rows(original: Any, feed: Feed, onnx_file: Path) -> None:
+    wanted = sorted(port.any_name for port in original.inputs)
+    if sorted(feed) != wanted:
+        raise UnusableInput(
+            f"calibration: the data has {', '.join(sorted(feed)) or 'no inputs'}, "
+            f"{onnx_file} takes {', '.join(wanted)}"
+        )
+    counts = {name: len(array) for name, array in feed.items()}
+    if len(set(counts.values())) > 1:
+        raise UnusableInput(f"calibration: unlike numbers of rows: {counts}")
+    if _count(feed) < MIN_ROWS:
+        raise UnusableInput(
+            f"calibration: {_count(feed)} rows are too few for INT8 ranges: give {MIN_ROWS} or more"
+        )
+
+
+def _check_names(names: Sequence[str], layers: Sequence[str], onnx_file: Path) -> None:
+    unknown = [name for name in names if name not in layers]
+    if unknown:
+        raise UnusableInput(
+            f"{onnx_file}: no quantisable layer {', '.join(unknown)}; it has {', '.join(layers)}"
+        )
+
+
+def _count(feed: Feed) -> int:
+    return min((len(array) for array in feed.values()), default=0)
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of `count` places, evenly spread: neighbouring rows tend to be alike."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
+
+
+def _save(model: Any, to: Path) -> tuple[str, ...]:
+    openvino = load_openvino()
+    openvino.save_model(model, to, compress_to_fp16=False)
+    return quantised_layers(model)

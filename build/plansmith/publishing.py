@@ -1,0 +1,133 @@
+"""What a build makes of the model's folder: one version for all targets, and a config for each.
+
+A new version has the targets that were just built, and those of the newest version that the recipe
+still gives the same build: their files are taken along. A target that is out of date and was not
+built stays served from the version that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from plansmith import manifest, model_config, repository
+from plansmith.job import Job
+from plansmith.manifest import FileDigest, Manifest, TargetBuild
+from plansmith.repository import CONFIG_FILE, ModelFolder
+from plansmith.stages import products
+from plansmith.stages.products import Evaluation
+from plansmith.stages.targets import Outcome, serving_config
+
+
+def is_current(job: Job, target: str) -> bool:
+    """Whether the newest version with `target` is what the recipe gives, and is served."""
+    found = ModelFolder(path=job.folder).latest(target)
+    return found is not None and is_complete(job, target) and _is_served(job, target, found.version)
+
+
+def is_complete(job: Job, target: str) -> bool:
+    """Whether the newest version with `target` is what the recipe gives now."""
+    found = ModelFolder(path=job.folder).latest(target)
+    return found is not None and found.on(target).build_key == job.keys[target].build.key
+
+
+def serve_again(job: Job, targets: Iterable[str]) -> None:
+    """Writes the configs of targets whose versions are complete."""
+    place = ModelFolder(path=job.folder)
+    for target in targets:
+        found = place.latest(target)
+        assert found is not None, "only for complete versions"
+        repository.serve(place, _configs(job, found, [target]))
+
+
+def publish(
+    job: Job,
+    evaluation: Evaluation,
+    calibration: Path | None,
+    outcomes: Mapping[str, Outcome],
+) -> Manifest:
+    """The next version: `outcomes`, and what else is still current."""
+    place = ModelFolder(path=job.folder)
+    kept = _kept(job, place, outcomes)
+    files = {name: path for one in outcomes.values() for name, path in one.artifacts.items()}
+    names = {target: tuple(one.artifacts) for target, one in outcomes.items()}
+    for version, old in kept:
+        files |= {one.path: place.path / str(version) / one.path for one in old.artifacts}
+
+    def describe(version: int, digests: tuple[FileDigest, ...]) -> Manifest:
+        new = [
+            _target_build(
+                job, one, tuple(found for found in digests if found.path in names[one.target])
+            )
+            for one in outcomes.values()
+        ]
+        built = {one.target: one for one in (*(old for _, old in kept), *new)}
+        return Manifest(
+            schema=manifest.SCHEMA,
+            model=job.name,
+            version=version,
+            created_utc=_now(),
+            inputs=tuple(tensor.spec for tensor in job.recipe.inputs),
+            outputs=tuple(tensor.spec for tensor in job.recipe.outputs),
+            sources=job.sources,
+            evaluation=evaluation.identity,
+            calibration=products.read_identity(calibration) if calibration else None,
+            budget=job.recipe.budget,
+            p99_ms=job.recipe.p99_ms,
+            builds=tuple(built[name] for name in job.recipe.targets if name in built),
+        )
+
+    return repository.publish(
+        place, files, describe, lambda found: _configs(job, found, found.targets)
+    )
+
+
+def _kept(
+    job: Job, place: ModelFolder, outcomes: Mapping[str, Outcome]
+) -> list[tuple[int, TargetBuild]]:
+    """The version and build of every target that is still current."""
+    kept: list[tuple[int, TargetBuild]] = []
+    for target in job.recipe.targets:
+        found = place.latest(target)
+        if target not in outcomes and found is not None and is_complete(job, target):
+            kept.append((found.version, found.on(target)))
+    return kept
+
+
+def _target_build(job: Job, outcome: Outcome, artifacts: tuple[FileDigest, ...]) -> TargetBuild:
+    return TargetBuild(
+        target=outcome.target,
+        build_key=job.keys[outcome.target].build.key,
+        created_utc=_now(),
+        machine=job.machine,
+        tools=outcome.tools,
+        artifacts=artifacts,
+        passports=outcome.passports,
+        forms=outcome.forms,
+        trials=outcome.trials,
+    )
+
+
+def _configs(job: Job, found: Manifest, targets: Iterable[str]) -> dict[str, str]:
+    """The config files that serve each target's chosen variant of `found`, by path."""
+    texts: dict[str, str] = {}
+    for target in targets:
+        config = serving_config(job, found.on(target), found.version)
+        texts |= dict.fromkeys(_config_names(job, target), model_config.render(config))
+    return texts
+
+
+def _is_served(job: Job, target: str, version: int) -> bool:
+    place = ModelFolder(path=job.folder)
+    return all(place.serves(version, name) for name in _config_names(job, target))
+
+
+def _config_names(job: Job, target: str) -> list[str]:
+    # config.pbtxt is the recipe's first target: what a server without a name is to serve.
+    first = [CONFIG_FILE] if target == job.recipe.targets[0] else []
+    return [f"configs/{target}.pbtxt", *first]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

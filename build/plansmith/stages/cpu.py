@@ -1,0 +1,194 @@
+"""The target cpu: INT8 by NNCF, OpenVINO's IR, and the trials of its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plansmith import model_config
+from plansmith.compress.tuning import Tuning
+from plansmith.forms import Form, name_of
+from plansmith.job import Job
+from plansmith.manifest import Machine, TargetBuild
+from plansmith.progress import Step
+from plansmith.recipe import Recipe
+from plansmith.stages.products import CompiledForm, Golden, MadeForm
+from plansmith.targets import onnxruntime, openvino, pytorch
+from plansmith.trials import Candidate
+
+if TYPE_CHECKING:
+    import torch
+
+
+def make_forms(
+    base: Form, onnx_file: Path, tuning: Tuning | None, to: Path, step: Step
+) -> list[MadeForm]:
+    """What can be made of `base` by quantisation, as IR in `to`; nothing without data."""
+    from plansmith.compress import cpu_int8
+
+    if tuning is None:
+        return []
+    plain, mixed = (name_of(base.name, "int8", mixed=is_mixed) for is_mixed in (False, True))
+    found = cpu_int8.quantise_and_search(
+        onnx_file, tuning, plain_to=to / f"{plain}.xml", mixed_to=to / f"{mixed}.xml", step=step
+    )
+    int8 = replace(
+        base,
+        name=plain,
+        precision="int8",
+        parent=base.name,
+        tool="NNCF post-training quantisation",
+        attempts=(),
+        notes=(_flips(found.plain_loss, tuning),),
+    )
+    made = [MadeForm(form=int8, file=f"{plain}.xml")]
+    if found.plain_loss <= tuning.goal:
+        return made
+    if found.mixed is None:
+        why = f"no mix of INT8 and FP32 keeps {tuning.goal:.2%} on the calibration samples"
+        made.append(MadeForm(form=replace(int8, name=mixed, refused=why, notes=()), file=None))
+    else:
+        form = replace(
+            int8,
+            name=mixed,
+            kept_layers=found.mixed.kept,
+            notes=(_flips(found.mixed.loss, tuning), f"found in {found.mixed.tries} tries"),
+        )
+        made.append(MadeForm(form=form, file=f"{mixed}.xml"))
+    return made
+
+
+def _flips(loss: float, tuning: Tuning) -> str:
+    return (
+        f"{loss:.2%} of the top-1 answers to {tuning.count} calibration samples change; "
+        f"the search aims at {tuning.goal:.2%}"
+    )
+
+
+def compile_form(made: MadeForm, graph: Path, to: Path) -> CompiledForm:
+    """The IR of `graph`, an ONNX file or IR, in `to`."""
+    openvino.compile_model(graph, to)
+    size = sum(file.stat().st_size for file in to.iterdir())
+    return CompiledForm(form=made.form, size_bytes=size)
+
+
+def variants_for(
+    recipe: Recipe, machine: Machine, forms: Sequence[Form]
+) -> tuple[openvino.Variant, ...]:
+    """The CPU variants that suit this recipe on this machine."""
+    return openvino.list_variants(
+        forms,
+        cores=machine.cores,
+        has_bf16=any(name in machine.features for name in openvino.BF16_FEATURES),
+        max_batch_size=recipe.max_batch_size,
+        static=not any(-1 in tensor.spec.shape for tensor in recipe.inputs),
+    )
+
+
+def candidates(
+    job: Job,
+    compiled: Sequence[tuple[CompiledForm, Path]],
+    golden: Golden,
+    tools: dict[str, str],
+    few_rows: Path,
+    step: Step,
+) -> list[Candidate]:
+    """References, the variants of every form, and PyTorch where the source is a module.
+
+    `few_rows` is an .npz with some rows for every input, for the measurement of memory.
+    """
+    from plansmith.export import load_module
+    from plansmith.stages.source import users_code
+
+    recipe = job.recipe
+    found = open_references(golden.onnx_file, recipe, tools.get("onnxruntime", ""))
+    if recipe.source.kind != "onnx":
+        with users_code():
+            module = load_module(recipe, job.folder)
+        found += open_baselines(module, recipe, tools.get("torch", ""))
+    places = {one.form.name: (one, folder) for one, folder in compiled}
+    variants = variants_for(recipe, job.machine, [one.form for one, _ in compiled])
+    for index, variant in enumerate(variants):
+        step.update(index, len(variants), f"open {variant.name}")
+        one, folder = places[variant.form]
+        file = folder / openvino.MODEL_FILE
+        found.append(_candidate(variant, one, file, few_rows, tools.get("openvino", "")))
+    return found
+
+
+def _candidate(
+    variant: openvino.Variant, one: CompiledForm, file: Path, few_rows: Path, version: str
+) -> Candidate:
+    from plansmith import peak_memory
+
+    engine = openvino.open_engine(file, variant)
+    return Candidate(
+        name=variant.name,
+        form=variant.form,
+        runtime=f"OpenVINO {version}",
+        precision=variant.precision,
+        batch_size=variant.batch_size,
+        size_bytes=one.size_bytes,
+        answering=engine,
+        timed=engine,
+        peak_memory=partial(peak_memory.measure, file, few_rows, variant),
+    )
+
+
+def open_references(onnx_file: Path, recipe: Recipe, version: str) -> list[Candidate]:
+    """ONNX Runtime FP32 at batch 1 and at the largest batch; the first is the reference."""
+    found: list[Candidate] = []
+    for size in sorted({1, recipe.max_batch_size}):
+        engine = onnxruntime.open_engine(onnx_file, size)
+        found.append(
+            Candidate(
+                name=f"{onnxruntime.NAME}-b{size}",
+                form="fp32",
+                runtime=f"ONNX Runtime {version}",
+                precision="fp32",
+                batch_size=size,
+                size_bytes=onnx_file.stat().st_size,
+                answering=engine,
+                timed=engine,
+                verdict="reference",
+            )
+        )
+    return found
+
+
+def open_baselines(module: torch.nn.Module, recipe: Recipe, version: str) -> list[Candidate]:
+    """PyTorch eager FP32 at batch 1 and at the largest batch."""
+    weights = [*module.parameters(), *module.buffers()]
+    found: list[Candidate] = []
+    for size in sorted({1, recipe.max_batch_size}):
+        engine = pytorch.open_engine(module, recipe, size)
+        found.append(
+            Candidate(
+                name=f"{pytorch.NAME}-b{size}",
+                form="fp32",
+                runtime=f"PyTorch {version}",
+                precision="fp32",
+                batch_size=size,
+                size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in weights),
+                answering=engine,
+                timed=engine,
+                verdict="baseline",
+            )
+        )
+    return found
+
+
+def artifacts(folder: Path) -> dict[str, Path]:
+    """The files of a form's folder that a server loads."""
+    return {path.name: path for path in folder.iterdir()}
+
+
+def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:
+    """How Triton is to serve the chosen variant of `build`."""
+    # The machine that measured, not this one: its variants are what the names stand for.
+    variants = variants_for(job.recipe, build.machine, build.forms)
+    variant = next(one for one in variants if one.name == build.chosen.name)
+    return openvino.serving_config(variant, job.name, job.recipe, version)
