@@ -28,16 +28,18 @@ from plansmith import pipeline, places
 from plansmith.cache import Cache
 from plansmith.errors import PlansmithError, UnusableInput
 from plansmith.machine import describe
-from plansmith.manifest import Manifest
+from plansmith.manifest import Manifest, TargetBuild
 from plansmith.measure import Plan, rows
 from plansmith.progress import PlainProgress, Step, for_stderr
 from plansmith.repository import ModelFolder
 from plansmith.server import Server, free_ports, serving
 from plansmith.server_files import assemble, find_environment
+from plansmith.stages.cpu import variants_for
 from plansmith.targets import openvino
-from plansmith.trials import variants_for
 from plansmith_client import AsyncClient
 
+# What the embedded server can run.
+TARGET = "cpu"
 CONCURRENCIES = (1, 8, 16)
 WARM_UP_S = 0.5
 
@@ -73,24 +75,23 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     folder, cache = arguments.repository / arguments.model, Cache(root=arguments.cache)
-    manifest = ModelFolder(path=folder).latest()
+    manifest = ModelFolder(path=folder).latest(TARGET)
     if manifest is None:
         raise UnusableInput(f"{folder}: no version has been published yet; run `make build`")
-    job = jobs.prepare(folder, None, Plan())
+    build, job = manifest.on(TARGET), jobs.prepare(folder, TARGET, Plan())
     golden = pipeline.load_golden(job, cache, PlainProgress())
     images = golden.samples.arrays[manifest.inputs[0].name][:64]
-    variant = next(
-        one for one in variants_for(job.recipe, job.machine) if one.name == manifest.chosen.name
-    )
+    variants = variants_for(job.recipe, build.machine, build.forms)
+    variant = next(one for one in variants if one.name == build.chosen.name)
     engine = openvino.open_engine(folder / str(manifest.version) / openvino.MODEL_FILE, variant)
     files = assemble(find_environment(), places.backends(), cache)
     logs, models = cache.root / "logs", (manifest.model,)
     with (
-        serving(files, arguments.repository, job.target, free_ports(), logs, models) as server,
+        serving(files, arguments.repository, TARGET, free_ports(), logs, models) as server,
         for_stderr().step("bench-serve") as step,
     ):
         table = _measure(arguments, manifest, engine, images, server, step)
-    _show(arguments, manifest, folder, table)
+    _show(arguments, manifest, build, folder, table)
     return 0
 
 
@@ -192,17 +193,21 @@ async def _through_client(
 
 
 def _show(
-    arguments: argparse.Namespace, manifest: Manifest, folder: Path, table: list[Row]
+    arguments: argparse.Namespace,
+    manifest: Manifest,
+    build: TargetBuild,
+    folder: Path,
+    table: list[Row],
 ) -> None:
     machine = describe()
     about = {
-        "model": f"{manifest.model} v{manifest.version}: {manifest.chosen.name}",
+        "model": f"{manifest.model} v{manifest.version}: {build.chosen.name}",
         "image_bytes": int(np.prod(manifest.inputs[0].shape)),
         "machine": f"{machine.cpu}, {machine.cores} cores, {', '.join(machine.features)}",
-        "tools": manifest.tools,
+        "tools": build.tools,
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
-        "config": (folder / "configs" / f"{manifest.target}.pbtxt").read_text(),
+        "config": (folder / "configs" / f"{TARGET}.pbtxt").read_text(),
     }
     if arguments.json:
         plain = [
@@ -213,7 +218,7 @@ def _show(
         return
     for name in ("model", "machine"):
         print(f"{name}: {about[name]}")
-    print("tools:", ", ".join(f"{name} {version}" for name, version in manifest.tools.items()))
+    print("tools:", ", ".join(f"{name} {version}" for name, version in build.tools.items()))
     print(f"{arguments.rounds} rounds of {arguments.seconds:g} s each, interleaved; median (range)")
     for row in table:
         rates, shares = row.rates_per_s, row.shares

@@ -20,7 +20,8 @@ def main(path: Path) -> None:
     assert shown["chelsea"] in CATS, shown
     assert shown["coffee"] == ESPRESSO, shown
     assert all(one["agrees"] for one in report["predictions"]), report["predictions"]
-    verdicts = [trial["verdict"] for trial in report["manifest"]["trials"]]
+    builds = {one["target"]: one for one in report["manifest"]["builds"]}
+    verdicts = [trial["verdict"] for trial in builds[report["target"]]["trials"]]
     assert verdicts.count("chosen") == 1, verdicts
     assert all(load["succeeded"] and not load["failed"] for load in report["loads"]), report[
         "loads"

@@ -8,37 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from plansmith.errors import LacksSomething, PlansmithError
+from plansmith.errors import PlansmithError
+from plansmith.extras import missing_module
 
 EXIT_INTERRUPTED = 130
 REPOSITORY = Path("model_repository")
 CACHE = Path(".cache")
 OUT = Path("out")
-# Which of this package's extras brings a module.
-EXTRAS = {
-    "torch": "torch",
-    "torch_pruning": "torch",
-    "safetensors": "torch",
-    "openvino": "openvino",
-    "onnxruntime": "openvino",
-    "nncf": "openvino",
-    "modelopt": "modelopt",
-    "tensorrt": "tensorrt",
-    "tensorrt_rtx": "tensorrt-rtx",
-    "polygraphy": "tensorrt-rtx",
-    "pyarrow": "parquet",
-    "magika": "samples",
-    "mlxtend": "samples",
-    "skimage": "samples",
-    "sklearn": "samples",
-    "plansmith_client": "client",
-    "PIL": "client",
-    "locust": "load",
-    "jinja2": "report",
-    "matplotlib": "report",
-}
-# Modules that the package itself brings, without an extra.
-BASE = ("numpy", "onnx", "onnxslim", "msgspec", "rich")
 TAG = "plansmith/triton:dev"
 
 
@@ -51,12 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"plansmith {arguments.verb}: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        package = _package_with((error.name or "").partition(".")[0])
-        if package is None:
+        lacks = missing_module(error)
+        if lacks is None:
             raise
-        message = f"no module {error.name}: pip install {package}"
-        print(f"plansmith {arguments.verb}: {message}", file=sys.stderr)
-        return LacksSomething.exit_code
+        print(f"plansmith {arguments.verb}: {lacks}", file=sys.stderr)
+        return lacks.exit_code
     except KeyboardInterrupt:
         print(
             f"plansmith {arguments.verb}: interrupted; what was finished is kept", file=sys.stderr
@@ -66,13 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone, for instance `head`.
         sys.stderr.close()
         return 1
-
-
-def _package_with(module: str) -> str | None:
-    """What to install for `module`; None for one that is not of ours to bring."""
-    if module in BASE:
-        return "plansmith"
-    return f'"plansmith[{EXTRAS[module]}]"' if module in EXTRAS else None
 
 
 def _run(verb: str) -> Callable[[argparse.Namespace], int]:

@@ -17,6 +17,7 @@ from plansmith.golden import check_served
 from plansmith.infer import connected
 from plansmith.job import Job
 from plansmith.load_result import LoadResult
+from plansmith.manifest import rate
 from plansmith.measure import Plan
 from plansmith.progress import Progress, for_stderr
 from plansmith.server import Server, free_ports, serving

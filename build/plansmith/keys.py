@@ -154,7 +154,8 @@ def for_target(
             **({"calibration": shared.calibration.key} if shared.calibration else {}),
             "quantize": repr(recipe.quantize),
             "max_drop": str(recipe.budget.max_drop),
-            # On the CPU layers are timed to tell which are worth keeping.
+            # Layers are timed on the CPU to tell which are worth keeping; and INT8 for one whose
+            # products of 8 bits may overflow uses half the range.
             **({"machine": here} if on_cpu else {"sparse": str(recipe.engine.sparse)}),
             **_versions(QUANTIZE_TOOLS[target], tools),
         },

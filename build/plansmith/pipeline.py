@@ -13,11 +13,13 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from plansmith import publishing
 from plansmith.cache import Cache
 from plansmith.errors import PlansmithError
+from plansmith.extras import missing_module
 from plansmith.job import Job
 from plansmith.keys import StageKey
 from plansmith.manifest import Manifest
@@ -72,19 +74,27 @@ class Builder:
         job, shared = self.job, self.job.shared
         data = self.make(shared.data, lambda to, _: source.make_data(job, to))
         evaluation, pictures = source.read_evaluation(data), source.read_pictures(data)
-        exported = self.exported()
+        exported = self.exported
+        # Refuses by name what ONNX Runtime, which comes next, could not tell so well.
+        _ = self.cleaned
         reference = self.make(
             shared.reference,
             lambda to, _: source.make_reference(job, exported, evaluation, pictures, to),
         )
         return source.read_golden(exported, evaluation, pictures, reference)
 
+    @cached_property
     def exported(self) -> Path:
         """The model as it was trained, as ONNX."""
         folder = self.make(
             self.job.shared.export, lambda to, step: source.make_export(self.job, to, step)
         )
         return folder / products.ONNX_FILE
+
+    @cached_property
+    def cleaned(self) -> Path:
+        """The folder of the form "fp32"."""
+        return self.make(self.job.shared.clean, lambda to, _: source.make_clean(self.exported, to))
 
     def calibration(self, evaluation: Evaluation) -> Path | None:
         """The folder of the calibration samples, or None where the recipe names none."""
@@ -95,16 +105,13 @@ class Builder:
             stage, lambda to, _: source.make_calibration(self.job, evaluation.samples, to)
         )
 
-    def bases(self, exported: Path, calibration: Path | None) -> tuple[Path, ...]:
+    def bases(self, calibration: Path | None) -> tuple[Path, ...]:
         """Folders of forms that every target starts from: cleaned, and pruned."""
-        job, shared = self.job, self.job.shared
-        cleaned = self.make(shared.clean, lambda to, _: source.make_clean(exported, to))
-        if shared.prune is None or calibration is None:
-            return (cleaned,)
-        pruned = self.make(
-            shared.prune, lambda to, step: targets.make_pruned(job, calibration, to, step)
-        )
-        return cleaned, pruned
+        job, stage = self.job, self.job.shared.prune
+        if stage is None or calibration is None:
+            return (self.cleaned,)
+        pruned = self.make(stage, lambda to, step: targets.make_pruned(job, calibration, to, step))
+        return self.cleaned, pruned
 
     def target(
         self, target: str, golden: Golden, calibration: Path | None, bases: tuple[Path, ...]
@@ -166,12 +173,17 @@ def build(
             builder = Builder(job=job, cache=cache, progress=progress)
             golden = builder.golden()
             calibration = builder.calibration(golden.evaluation)
-            bases = builder.bases(golden.onnx_file, calibration)
+            bases = builder.bases(calibration)
             for target in able:
                 try:
                     outcomes[target] = builder.target(target, golden, calibration, bases)
                 except PlansmithError as error:
                     failures[target] = error
+                except ModuleNotFoundError as error:
+                    lacks = missing_module(error)
+                    if lacks is None:
+                        raise
+                    failures[target] = lacks
             if outcomes:
                 with progress.step("publish"):
                     publishing.publish(job, golden.evaluation, calibration, outcomes)

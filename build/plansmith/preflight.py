@@ -43,7 +43,8 @@ class There:
         given = [text for name, text in told.items() if name not in self.detected]
         found = [text for name, text in told.items() if name in self.detected]
         system = f"{self.place.system} {self.place.machine}"
-        return ", ".join([*given, f"and from this machine {', '.join([*found, system])}"])
+        here = f"as this machine: {', '.join([*found, system])}"
+        return f"{', '.join(given)}; {here}" if given else here
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,9 +54,10 @@ def build(arguments: Namespace) -> int:
 
 def preflight(arguments: Namespace) -> int:
     """Every reason why an engine would not load in the place described; 1 where there is one."""
-    from plansmith import preflight as served
+    from plansmith.preflight import describe_place
+    from plansmith.preflight import preflight as check
 
-    there = served.describe_place(
+    there = describe_place(
         compute_capability=arguments.compute_capability,
         driver=arguments.driver,
         container=arguments.container,
@@ -64,15 +65,15 @@ def preflight(arguments: Namespace) -> int:
         tensorrt_rtx_version=arguments.tensorrt_rtx,
     )
     folders = _published(arguments.repository, arguments.models)
-    return _show(served.preflight(folders, arguments.target, there), as_json=arguments.json)
+    return _show(check(folders, arguments.target, there), as_json=arguments.json)
 
 
 def verify(arguments: Namespace) -> int:
     """Every file that is not as it was published; 1 where there is one."""
-    from plansmith import verify as published
+    from plansmith.verify import verify as check
 
     folders = _published(arguments.repository, arguments.models)
-    return _show(published.verify(folders), as_json=arguments.json)
+    return _show(check(folders), as_json=arguments.json)
 
 
 def serve(arguments: Namespace) -> int:

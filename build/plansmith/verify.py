@@ -5,6 +5,7 @@ What is looked at in one file is in engines/verify.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,8 @@ def verify(folders: Sequence[Path]) -> Verification:
 
 def _version_folders(folder: Path) -> list[Path]:
     """Those that Triton takes for versions, with a manifest or without."""
-    found = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    number = re.compile(r"[1-9]\d*", re.ASCII)
+    found = [path for path in folder.iterdir() if path.is_dir() and number.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name))
 
 

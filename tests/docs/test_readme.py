@@ -49,10 +49,10 @@ def test_the_five_minute_path_works_as_written(checkout: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "digits: version 1 published" in done.stdout
+    assert "digits: cpu: version 1 published" in done.stdout
     manifest = read(checkout / "model_repository" / "digits" / "1" / FILE_NAME)
-    assert manifest.chosen.fidelity is not None
-    assert manifest.evaluation_count == 797
+    assert manifest.on("cpu").chosen.fidelity is not None
+    assert manifest.evaluation.count == 797
 
 
 def test_every_make_target_it_names_is_there() -> None:

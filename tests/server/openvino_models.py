@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from plansmith import model_config
-from plansmith.recipe import Budget, Data, Input, Output, Recipe, Source
+from plansmith.recipe import Budget, Data, Input, Output, Quantize, Recipe, Source
 from plansmith.targets.openvino import Variant, compile_model, serving_config
 from plansmith.tensors import TensorSpec
 from python_models import CONFIG_NAME
@@ -35,7 +35,12 @@ def spec(name: str, *shape: int, dtype: str = "float32") -> TensorSpec:
 
 def variant(*, streams: int = 1, batch_size: int = 4, static: bool = True) -> Variant:
     return Variant(
-        precision="fp32", streams=streams, threads=streams, batch_size=batch_size, static=static
+        form="fp32",
+        precision="fp32",
+        streams=streams,
+        threads=streams,
+        batch_size=batch_size,
+        static=static,
     )
 
 
@@ -93,6 +98,8 @@ def _recipe(graph: Graph, max_batch_size: int, has_labels: bool) -> Recipe:
         inputs=tuple(Input(spec=one, preprocess=None) for one in graph.inputs),
         outputs=tuple(Output(spec=one, labels=labels) for one in graph.outputs),
         data=Data(evaluation="samples.npz"),
+        prune=None,
+        quantize=Quantize(),
         budget=Budget(metric="top1_agreement", max_drop=0.01),
         p99_ms=100.0,
         targets=(CONFIG_NAME,),

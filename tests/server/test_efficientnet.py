@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plansmith import job as jobs
-from plansmith import pipeline
+from plansmith import peak_memory, pipeline
 from plansmith.cache import Cache
 from plansmith.demo import predict
 from plansmith.golden import batch_sizes, check_served, tolerance
 from plansmith.manifest import Manifest
 from plansmith.measure import Plan
 from plansmith.progress import PlainProgress
-from plansmith.stages import Golden
+from plansmith.stages.products import Golden
 from plansmith_client import Client
+from python_models import CONFIG_NAME
 from real_server import Serve
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +49,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(repository: Path) -> tuple[Manifest, Golden]:
     # The project's own cache: what a build or an earlier test has made is taken from there.
     cache, progress = Cache(root=ROOT / ".cache"), PlainProgress()
-    job = jobs.prepare(repository / MODEL, None, QUICK)
-    manifest = pipeline.build(job, cache, progress, QUICK).manifest
+    job = jobs.prepare(repository / MODEL, CONFIG_NAME, QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        # Seconds for each variant: measured in test_peak_memory.
+        patch.setattr(peak_memory, "measure", lambda *_: None)
+        manifest = pipeline.built(pipeline.build(job, cache, progress))
     return manifest, pipeline.load_golden(job, cache, progress)
 
 
@@ -63,25 +68,21 @@ def test_three_hundred_crops_are_answered_as_the_reference_does(
     client: Client, built: tuple[Manifest, Golden]
 ) -> None:
     manifest, golden = built
-    checked = check_served(client, manifest, golden, Silent())
+    checked = check_served(client, manifest, CONFIG_NAME, golden, Silent())
     assert checked.count >= 300
     assert checked.batch_sizes == (1, 3, 8)
-    assert checked.max_abs_deviation <= checked.tolerance == tolerance(manifest.chosen.fidelity)
+    assert (
+        checked.max_abs_deviation
+        <= checked.tolerance
+        == tolerance(manifest.on(CONFIG_NAME).chosen.fidelity)
+    )
     assert checked.passed
 
 
 def test_a_wrong_answer_would_not_pass(client: Client, built: tuple[Manifest, Golden]) -> None:
     manifest, golden = built
-    shifted = np.roll(golden.answers, 1, axis=0)
-    other = Golden(
-        onnx_file=golden.onnx_file,
-        file=golden.file,
-        samples=golden.samples,
-        answers=shifted,
-        pictures=golden.pictures,
-        picture_answers=golden.picture_answers,
-    )
-    assert not check_served(client, manifest, other, Silent()).passed
+    other = replace(golden, answers=np.roll(golden.answers, 1, axis=0))
+    assert not check_served(client, manifest, CONFIG_NAME, other, Silent()).passed
 
 
 def test_chelsea_is_a_cat_and_coffee_is_espresso(
@@ -100,7 +101,9 @@ def test_a_batch_is_answered_row_by_row(client: Client, built: tuple[Manifest, G
     together = client.model(MODEL)(images)
     alone = np.concatenate([client.model(MODEL)(image[None]) for image in images])
     # Engines of other batch sizes add up in another order.
-    np.testing.assert_allclose(together, alone, atol=tolerance(manifest.chosen.fidelity))
+    np.testing.assert_allclose(
+        together, alone, atol=tolerance(manifest.on(CONFIG_NAME).chosen.fidelity)
+    )
 
 
 def test_the_mixed_batches_hold_a_size_that_fits_no_fixed_shape() -> None:

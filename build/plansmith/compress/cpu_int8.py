@@ -12,43 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith.compress.cpu_revert import quantised_layers, revert, weighted_layers
+from plansmith.compress.exact_int8 import has_exact_int8
 from plansmith.compress.layer_times import layer_times_ms
-from plansmith.compress.mixed import Layer, flip_share, mean_kl, search
+from plansmith.compress.mixed import Layer, search
 from plansmith.compress.quiet import silenced
-from plansmith.compress.untracked import load_nncf, load_openvino
+from plansmith.compress.tuning import Tuning
 from plansmith.errors import UnusableInput
 from plansmith.measure import Feed, batches
 from plansmith.progress import Step
+from plansmith.untracked import load_nncf, load_openvino
 
 MIN_ROWS = 32
 # More change the ranges little and cost time; NNCF's own default.
 MAX_ROWS = 300
 # Enough to tell a harmful layer from a harmless one: all classes' probabilities count in each.
 RANKING_ROWS = 16
-MAX_TRIES = 16
+MAX_TRIES = 10
 BATCH_SIZE = 16
 TIMING_ROUNDS = 15
-# Flags of /proc/cpuinfo that stand for exact 8-bit products.
-EXACT_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """What a search aims at: the FP32 `original`'s logits [N, classes] to the calibration rows.
-
-    `output` is the name of the model's output that they are compared with.
-    """
-
-    output: str
-    original: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed:
     """An INT8 model with layers `kept` in FP32, what it took to find them, and why those.
 
-    `loss`: share of calibration rows whose top-1 answer differs from the original's. `ranking`:
-    every layer with its harm and cost; empty where plain INT8 met the goal.
+    `loss`: share of tuning rows whose top-1 answer differs from the original's. `ranking`: every
+    layer with its harm and cost.
     """
 
     quantised: tuple[str, ...]
@@ -56,6 +45,18 @@ class Mixed:
     tries: int
     loss: float
     ranking: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What INT8 came to. `mixed` is None where plain INT8 is good enough, or no mix is.
+
+    `quantised` are the layers of plain INT8, `loss` is its own on the tuning rows.
+    """
+
+    quantised: tuple[str, ...]
+    loss: float
+    mixed: Mixed | None
 
 
 def quantisable_layers(onnx_file: Path) -> tuple[str, ...]:
@@ -86,59 +87,49 @@ def quantise(
     return _save(quantised, to)
 
 
-def mixed(
+def quantise_and_search(
     onnx_file: Path,
-    feed: Feed,
     tuning: Tuning,
-    goal: float,
-    to: Path,
-    step: Step,
     *,
+    plain_to: Path,
+    mixed_to: Path,
+    step: Step,
     exact_int8: bool | None = None,
-) -> Mixed | None:
-    """Writes to `to` the INT8 model with the fewest layers kept in FP32 that meets `goal`.
+) -> Searched:
+    """Writes plain INT8 to `plain_to`, and where that misses the goal the best mix to `mixed_to`.
 
-    `goal`: the largest share (0..1) of top-1 answers to the rows of `feed` that may differ from
-    `tuning.original`. None, and nothing written, where even all layers in FP32 miss it. A layer's
-    harm is the mean KL where it alone is quantised, its cost the time it takes longer in FP32.
-    Rows, errors and `exact_int8` are those of `quantise`; the loss is seen on calibration rows,
-    hence proves nothing about others.
+    The mix has the fewest layers in FP32 with which the loss on the tuning rows meets their goal; a
+    layer's harm is the mean KL where it alone is quantised, its cost the time it takes longer in
+    FP32. Nothing is written to `mixed_to` where even all layers in FP32 miss it. Errors and
+    `exact_int8` are those of `quantise`; the tuning rows calibrate, too, hence prove nothing about
+    others.
     """
     original = _read(onnx_file)
-    if len(tuning.original) != _count(feed):
-        raise ValueError(f"{len(tuning.original)} answers to {_count(feed)} rows")
-    quantised = _quantise(original, feed, onnx_file, exact_int8)
-    case = _Case(original=original, quantised=quantised, feed=feed, tuning=tuning)
+    step.update(0, 1, "value ranges of all layers")
+    quantised = _quantise(original, tuning.feed, onnx_file, exact_int8)
+    case = _Case(original=original, quantised=quantised, tuning=tuning)
     plain = case.loss_of(())
-    ranking = () if plain <= goal else _rank(case, to, step)
+    layers = _save(quantised.clone(), plain_to)
+    if plain <= tuning.goal:
+        return Searched(quantised=layers, loss=plain, mixed=None)
+    ranking = _rank(case, mixed_to, step)
     kept = search(
         ranking,
         lambda names: case.loss_of(names) if names else plain,
-        goal,
+        tuning.goal,
         max_tries=MAX_TRIES,
         tick=lambda done, total: step.update(done, total, "trying sets of layers"),
     )
     if kept is None:
-        return None
-    return Mixed(
-        quantised=_save(case.with_kept(kept.layers), to),
+        return Searched(quantised=layers, loss=plain, mixed=None)
+    mixed = Mixed(
+        quantised=_save(case.with_kept(kept.layers), mixed_to),
         kept=kept.layers,
         tries=kept.tries,
         loss=kept.loss,
         ranking=ranking,
     )
-
-
-def has_exact_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU adds up 8-bit products without overflow; False where it does not say.
-
-    x86 CPUs without VNNI or AMX add pairs of products into 16 bits, which overflow with full-range
-    weights (OpenVINO docs, "Saturation (overflow) issue workaround"). For them half the range is
-    used, which costs one bit of each weight; such a model is right on every CPU.
-    """
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))]
-    return bool(lines) and not EXACT_INT8_FLAGS.isdisjoint(lines[0].split())
+    return Searched(quantised=layers, loss=plain, mixed=mixed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +138,6 @@ class _Case:
 
     original: Any
     quantised: Any
-    feed: Feed
     tuning: Tuning
 
     def with_kept(self, names: Sequence[str]) -> Any:
@@ -156,16 +146,13 @@ class _Case:
         return model
 
     def loss_of(self, names: Sequence[str]) -> float:
-        return flip_share(self.tuning.original, self._answers(names, self.feed))
+        model = self.with_kept(names)
+        return self.tuning.loss(_answer(model, self.tuning.feed, self.tuning.output))
 
     def divergence(self, names: Sequence[str]) -> float:
         """Mean KL in nats over a part of the rows that is spread over all."""
-        chosen = _spread(len(self.tuning.original), RANKING_ROWS)
-        feed = {name: array[chosen] for name, array in self.feed.items()}
-        return mean_kl(self.tuning.original[chosen], self._answers(names, feed))
-
-    def _answers(self, names: Sequence[str], feed: Feed) -> NDArray[np.float32]:
-        return _answer(self.with_kept(names), feed, self.tuning.output)
+        few = self.tuning.spread(RANKING_ROWS)
+        return few.divergence(_answer(self.with_kept(names), few.feed, few.output))
 
 
 def _rank(case: _Case, to: Path, step: Step) -> tuple[Layer, ...]:
@@ -175,7 +162,7 @@ def _rank(case: _Case, to: Path, step: Step) -> tuple[Layer, ...]:
     adds drowns in its products with the other layers' errors.
     """
     names = weighted_layers(case.original)
-    times = [_times_ms(model, case.feed, to) for model in (case.original, case.quantised)]
+    times = [_times_ms(model, case.tuning.feed, to) for model in (case.original, case.quantised)]
     layers: list[Layer] = []
     for done, name in enumerate(names):
         step.update(done, len(names), "harm done by each layer")

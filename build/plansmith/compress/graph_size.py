@@ -141,9 +141,7 @@ def _fixed_batch(graph: onnx.GraphProto) -> int:
 def layer_macs(model: onnx.ModelProto) -> dict[str, int]:
     """Multiply-accumulates of one sample by node name, for the nodes where they can be known."""
     shapes, batch = infer_shapes(model), _fixed_batch(model.graph)
-    counts = {
-        node.name: _node_macs(node, shapes) for node in model.graph.node if _multiplies(node)
-    }
+    counts = {node.name: _node_macs(node, shapes) for node in model.graph.node if _multiplies(node)}
     return {name: count // batch for name, count in counts.items() if count is not None}
 
 

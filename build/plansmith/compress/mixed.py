@@ -1,13 +1,10 @@
-"""Which layers to keep in high precision, and how far answers are from the original's. Pure."""
+"""Which layers to keep in high precision, and which can be quantised. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 Tick = Callable[[int, int], None]
 
@@ -37,22 +34,6 @@ class Kept:
     layers: tuple[str, ...]
     tries: int
     loss: float
-
-
-def flip_share(original: NDArray[np.float32], answers: NDArray[np.float32]) -> float:
-    """The share of rows whose largest logit is another: both [N, classes], N >= 1, row by row."""
-    return float((original.argmax(axis=1) != answers.argmax(axis=1)).mean())
-
-
-def mean_kl(original: NDArray[np.float32], answers: NDArray[np.float32]) -> float:
-    """Mean KL divergence in nats of the answers' softmax from the original's, [N, classes] each."""
-    reference, other = _log_softmax(original), _log_softmax(answers)
-    return float((np.exp(reference) * (reference - other)).sum(axis=1).mean())
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def search(

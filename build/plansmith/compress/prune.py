@@ -34,6 +34,7 @@ class Attempt:
     """One network that was tried; `ratio`: the share of its channels each layer lost, 0..1.
 
     `macs`: multiply-accumulates for one row. `loss`: on the tuning rows, see `prune`.
+    `kept_budget`: the loss and its standard error together stay within the goal.
     """
 
     ratio: float
@@ -80,7 +81,8 @@ def prune(
     Each attempt prunes the last network that recovered further, and lets it learn `epochs` over
     `training` from the original's answers. The loss is the accuracy lost against the original
     where `tuning` has labels (below zero: won), else the share of rows whose top-1 answer is not
-    the original's. `example_inputs`: what the network takes, [rows, ...].
+    the original's; it has to keep below `goal` by its standard error.
+    `example_inputs`: what the network takes, [rows, ...].
     Deterministic on a CPU for one `seed` and one number of threads. `tick` gets the steps done,
     their total and what is being tried. Raises UnusableInput where the network cannot be traced
     or has nothing to prune, LacksSomething where torch-pruning is not installed.
@@ -102,13 +104,13 @@ def prune(
             break  # The widths are rounded: there is nothing between.
         tell = _telling(tick, len(attempts), max_attempts, f"{macs / macs_before:.0%} of the MACs")
         imitate(student, wanted, training, epochs=epochs, seed=seed, tick=tell)
-        loss = _loss(expected, answers(student, tuning).numpy(force=True), tuning.labels)
+        loss = _judge(expected, answers(student, tuning).numpy(force=True), tuning.labels)
         attempt = Attempt(
             ratio=ratio,
             macs=macs,
             parameters=count_parameters(student),
-            loss=loss,
-            kept_budget=loss <= goal,
+            loss=loss.mean,
+            kept_budget=loss.keeps(goal),
         )
         attempts.append(attempt)
         if attempt.kept_budget:
@@ -168,10 +170,28 @@ def _telling(tick: Tick, earlier: int, attempts: int, detail: str) -> Callable[[
     return lambda done, total: tick(earlier * total + done, attempts * total, detail)
 
 
-def _loss(expected: NDArray[Any], found: NDArray[Any], labels: NDArray[np.int64] | None) -> float:
+@dataclass(frozen=True, kw_only=True)
+class _Loss:
+    """Of rows, each -1 (won), 0 or 1 (lost): the mean, and how far chance may have moved it.
+
+    A network is the smallest of several that passed, hence likely one that was lucky: it has to
+    pass by the standard error of a mean of so many signs.
+    """
+
+    mean: float
+    error: float
+
+    def keeps(self, goal: float) -> bool:
+        return self.mean + self.error <= goal
+
+
+def _judge(expected: NDArray[Any], found: NDArray[Any], labels: NDArray[np.int64] | None) -> _Loss:
     if not np.isfinite(found).all():
-        return 1.0
+        return _Loss(mean=1.0, error=0.0)
     theirs, ours = expected.argmax(axis=1), found.argmax(axis=1)
     if labels is None:
-        return float((theirs != ours).mean())
-    return float((theirs == labels).mean() - (ours == labels).mean())
+        signs = (theirs != ours).astype(np.int64)
+    else:
+        signs = (theirs == labels).astype(np.int64) - (ours == labels)
+    error = math.sqrt(int(np.abs(signs).sum())) / len(signs)
+    return _Loss(mean=float(signs.mean()), error=error)

@@ -65,12 +65,8 @@ def load_evaluation(recipe: Recipe, folder: Path) -> Loaded:
 
 
 def load_calibration(recipe: Recipe, folder: Path) -> Loaded | None:
-    """The recipe's calibration data, likewise but for labels; None where it names none."""
-    place = recipe.data.calibration
-    if place is None:
-        return None
-    raw = _read(recipe, "data.calibration", place, folder)
-    return Loaded(samples=raw.samples, skipped=raw.skipped)
+    """The recipe's calibration data, as `load_training` gives it; None where it names none."""
+    return _labelled("data.calibration", recipe.data.calibration, recipe, folder)
 
 
 def load_training(recipe: Recipe, folder: Path) -> Loaded | None:
@@ -79,7 +75,10 @@ def load_training(recipe: Recipe, folder: Path) -> Loaded | None:
     `labels` are the array "labels" beside the inputs' (of a model without such an input), or the
     folders that images lie in. Raises UnusableInput where they are no classes of the first output.
     """
-    key, place = "data.training", recipe.data.training
+    return _labelled("data.training", recipe.data.training, recipe, folder)
+
+
+def _labelled(key: str, place: str | None, recipe: Recipe, folder: Path) -> Loaded | None:
     if place is None:
         return None
     raw = _read(recipe, key, place, folder)

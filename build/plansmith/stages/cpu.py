@@ -42,10 +42,10 @@ def make_forms(
         parent=base.name,
         tool="NNCF post-training quantisation",
         attempts=(),
-        notes=(_flips(found.plain_loss, tuning),),
+        notes=(_flips(found.loss, tuning),),
     )
     made = [MadeForm(form=int8, file=f"{plain}.xml")]
-    if found.plain_loss <= tuning.goal:
+    if found.loss <= tuning.goal:
         return made
     if found.mixed is None:
         why = f"no mix of INT8 and FP32 keeps {tuning.goal:.2%} on the calibration samples"

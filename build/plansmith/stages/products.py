@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -106,6 +106,14 @@ def read_compiled(folder: Path) -> tuple[CompiledForm, ...]:
     return msgspec.json.decode(
         (folder / PASSPORTS_FILE).read_bytes(), type=tuple[CompiledForm, ...]
     )
+
+
+def read_columns(folder: Path) -> dict[str, NDArray[Any]]:
+    """What a data stage left in `folder` besides the inputs: labels, slices."""
+    import numpy as np
+
+    with np.load(folder / COLUMNS_FILE, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def read_identity(folder: Path) -> DataIdentity:

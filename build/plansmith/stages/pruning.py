@@ -47,13 +47,16 @@ def prune_module(job: Job, calibration: Path, step: Step) -> PrunedModel:
     assert loaded is not None, "the parser asks for training data"
     goal = recipe.budget.max_drop * products.TUNING_SHARE
     tuning = load_samples(calibration / products.SAMPLES_FILE)
+    # Without them, or where the budget does not look at them: the original's own answers.
+    labels = products.read_columns(calibration).get("labels")
+    labels = labels if recipe.budget.metric == "top1" else None
     training = _network_inputs(recipe.inputs, loaded.samples.arrays)
     with users_code():
         found = prune(
             module,
             tuple(torch.from_numpy(array[:2]) for array in training),
             Training(inputs=training, labels=loaded.labels),
-            Training(inputs=_network_inputs(recipe.inputs, tuning.arrays), labels=None),
+            Training(inputs=_network_inputs(recipe.inputs, tuning.arrays), labels=labels),
             goal=goal,
             epochs=recipe.prune.epochs,
             tick=step.update,

@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plansmith.errors import PlansmithError, UnusableInput
 from plansmith.forms import Form
 from plansmith.job import Job
 from plansmith.progress import Step
@@ -52,19 +53,22 @@ def make_data(job: Job, to: Path) -> None:
         {name: array for name, array in arrays.items() if array is not None},
     )
     samples.save_arrays(to / products.PICTURES_FILE, pictures)
-    classes = job.recipe.outputs[0].spec.shape[-1]
+    classes = _class_count(job)
     described = identity.describe(found.samples, labels, classes, found.skipped)
     products.write_json(to / products.IDENTITY_FILE, described)
 
 
+def _class_count(job: Job) -> int | None:
+    """Of the first output, None where its last dimension is free."""
+    size = job.recipe.outputs[0].spec.shape[-1]
+    return None if size == -1 else size
+
+
 def read_evaluation(folder: Path) -> Evaluation:
     """What `make_data` left in `folder`."""
-    import numpy as np
-
     from plansmith.data.samples import load_samples
 
-    with np.load(folder / products.COLUMNS_FILE, allow_pickle=False) as stored:
-        columns = {name: stored[name] for name in stored.files}
+    columns = products.read_columns(folder)
     return Evaluation(
         file=folder / products.SAMPLES_FILE,
         samples=load_samples(folder / products.SAMPLES_FILE),
@@ -92,7 +96,10 @@ def make_calibration(job: Job, evaluation: Samples, to: Path) -> None:
     identity.refuse_unusable_calibration(found.samples, evaluation)
     identity.refuse_overlap(evaluation, found.samples)
     samples.save_arrays(to / products.SAMPLES_FILE, found.samples.arrays)
-    described = identity.describe(found.samples, skipped=found.skipped)
+    columns = {} if found.labels is None else {"labels": found.labels}
+    samples.save_arrays(to / products.COLUMNS_FILE, columns)
+    classes = _class_count(job)
+    described = identity.describe(found.samples, found.labels, classes, found.skipped)
     products.write_json(to / products.IDENTITY_FILE, described)
 
 
@@ -139,17 +146,26 @@ def make_reference(
     pictures: dict[str, NDArray[np.uint8]],
     to: Path,
 ) -> None:
-    """One array: the answers to all samples, then to all pictures."""
+    """One array: the answers to all samples, then to all pictures.
+
+    Raises UnusableInput where ONNX Runtime does not open the model or fails to answer.
+    """
     import numpy as np
 
     from plansmith.targets import onnxruntime
     from plansmith.trials import answers_of
 
-    engine = onnxruntime.open_engine(onnx_file, 1)
-    answers = [answers_of(engine, evaluation.samples.arrays, job.recipe)]
+    feeds = [evaluation.samples.arrays]
     if pictures:
-        shown = {job.recipe.inputs[0].spec.name: np.stack(list(pictures.values()))}
-        answers.append(answers_of(engine, shown, job.recipe))
+        feeds.append({job.recipe.inputs[0].spec.name: np.stack(list(pictures.values()))})
+    try:
+        engine = onnxruntime.open_engine(onnx_file, 1)
+        answers = [answers_of(engine, feed, job.recipe) for feed in feeds]
+    except (PlansmithError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # ONNX Runtime's own have no common class
+        place = job.recipe.source.location
+        raise UnusableInput(f"{place}: ONNX Runtime cannot run it: {error}") from error
     np.save(to / products.REFERENCE_FILE, np.concatenate(answers))
 
 

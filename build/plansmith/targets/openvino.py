@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith import model_config
+from plansmith.errors import UnusableInput
 from plansmith.forms import Form, name_of
 from plansmith.measure import Feed, batches
 from plansmith.recipe import Recipe
+from plansmith.untracked import load_openvino
 
 MODEL_FILE = "model.xml"
 # OpenVINO's names: INFERENCE_PRECISION_HINT, docs "Precision Control".
@@ -98,12 +101,22 @@ def list_variants(
 
 
 def compile_model(onnx_file: Path, folder: Path) -> None:
-    """Writes model.xml and model.bin into `folder`; weights stay FP32, the batch axis dynamic."""
-    import openvino
+    """Writes model.xml and model.bin into `folder`; weights stay FP32, the batch axis dynamic.
 
-    # Half-precision weights would change the FP32 variant; the precision is the engine's to choose.
-    read = openvino.Core().read_model(onnx_file)
-    openvino.save_model(read, folder / MODEL_FILE, compress_to_fp16=False)
+    `onnx_file` may be IR, too. Raises UnusableInput where OpenVINO cannot read it, OSError where
+    the files cannot be written whole.
+    """
+    openvino, to = load_openvino(), folder / MODEL_FILE
+    try:
+        read = openvino.Core().read_model(onnx_file)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise UnusableInput(f"OpenVINO cannot read the model: {told}") from error
+    try:
+        # Half-precision weights would change the FP32 variant; the engine chooses its precision.
+        openvino.save_model(read, to, compress_to_fp16=False)
+    except RuntimeError as error:  # its streams' own, which do not say why
+        raise OSError(errno.EIO, "cannot be written whole", str(to)) from error
 
 
 def serving_config(
@@ -158,8 +171,7 @@ class OpenVinoEngine:
     """One variant, ready to run: see plansmith.measure.Engine."""
 
     def __init__(self, path: Path, variant: Variant) -> None:
-        import openvino
-
+        openvino = load_openvino()
         self.batch_size = variant.batch_size
         size = variant.batch_size if variant.static else None
         compiled = _compile(path, variant, size, variant.streams)
@@ -203,8 +215,7 @@ class OpenVinoEngine:
 
 
 def _compile(path: Path, variant: Variant, batch_size: int | None, streams: int) -> Any:
-    import openvino
-
+    openvino = load_openvino()
     core = openvino.Core()
     model = core.read_model(path)
     if batch_size is not None:

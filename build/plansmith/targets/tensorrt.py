@@ -90,7 +90,8 @@ def docker_command(model: str, container: str | None, library: Library = TENSORR
     """
     release = releases.find(container) if container else releases.RELEASES[-1]
     inside = (
-        "pip install --quiet './build[openvino]' polygraphy && "
+        "pip install --quiet uv && uv pip install --quiet --system --break-system-packages "
+        "--overrides build/overrides.txt './build[torch,openvino,modelopt]' polygraphy && "
         f"plansmith build {shlex.quote(model)} --target {library.name}"
     )
     return (
@@ -188,9 +189,13 @@ def open_engine(plan: Path, batch_size: int, *, library: Library = TENSORRT) -> 
     return TensorRtEngine(plan, batch_size, library)
 
 
-def plan_name(capability: str) -> str:
-    """The file of the engine for that compute capability: 8.6 → model-cc86.plan."""
-    return f"model-cc{capability.replace('.', '')}.plan"
+def plan_name(capability: str, library: Library = TENSORRT) -> str:
+    """The file of the engine for that compute capability: 8.6 → model-cc86.plan.
+
+    TensorRT-RTX's is called model-rtx-cc86.plan: one version may hold engines of both.
+    """
+    name = "model" if library == TENSORRT else f"model-{library.name.rpartition('-')[2]}"
+    return f"{name}-cc{capability.replace('.', '')}.plan"
 
 
 def check_tensors(recipe: Recipe, library: Library = TENSORRT) -> None:

@@ -53,7 +53,7 @@ def build_engines(
 ) -> tuple[EnginePassport, ...]:
     """Writes one engine for each of `options.compute_capabilities` into `folder`, in that order.
 
-    The files are called model-cc86.plan and so on. Raises as `tensorrt.build_engine` does.
+    The files are called model-rtx-cc86.plan and so on. Raises as `tensorrt.build_engine` does.
     """
     wanted = options.compute_capabilities
     if len(set(wanted)) != len(wanted) or not wanted:
@@ -61,7 +61,7 @@ def build_engines(
     return tuple(
         tensorrt.build_engine(
             onnx_file,
-            folder / tensorrt.plan_name(capability),
+            folder / tensorrt.plan_name(capability, RTX),
             profile,
             replace(options, compute_capabilities=(capability,)),
             library=RTX,

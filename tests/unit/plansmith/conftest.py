@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,19 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from plansmith import peak_memory, trials
+from plansmith.cache import Cache
 from plansmith.compare import Fidelity
-from plansmith.data.identity import DataIdentity
+from plansmith.data.identity import DataIdentity, describe
+from plansmith.data.samples import Samples
 from plansmith.forms import Form
+from plansmith.job import prepare
 from plansmith.manifest import SCHEMA, FileDigest, Machine, Manifest, TargetBuild, Trial
-from plansmith.measure import spread, summarise
+from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, summarise
+from plansmith.pipeline import Built, build
+from plansmith.progress import PlainProgress
 from plansmith.recipe import Budget
+from plansmith.stages.products import Evaluation, Golden
 from plansmith.tensors import TensorSpec
 
 # Enough that "no flip seen" proves less than one in a hundred: see gate.MIN_SAMPLES.
@@ -86,6 +93,28 @@ def model_folder(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
     x = np.random.default_rng(1).normal(size=(SAMPLES, 8)).astype(np.float32)
     np.savez(folder / "evaluation.npz", x=x)
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden_of() -> Callable[..., Golden]:
+    """Samples without a file, and what FP32 is said to answer to them."""
+
+    def build(
+        arrays: dict[str, np.ndarray], answers: np.ndarray, *, onnx_file: Path = Path()
+    ) -> Golden:
+        samples = Samples(arrays=arrays, sha256="-")
+        evaluation = Evaluation(
+            file=Path(), samples=samples, labels=None, slices=None, identity=describe(samples)
+        )
+        return Golden(
+            onnx_file=onnx_file,
+            evaluation=evaluation,
+            answers=answers,
+            pictures={},
+            picture_answers=answers[:0],
+        )
+
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -195,3 +224,86 @@ def manifest_of(
         )
 
     return build
+
+
+Speeds = Callable[..., dict[str, tuple[Throughput, LatencySummary]]]
+
+
+@pytest.fixture
+def steady_speeds() -> Speeds:
+    """In place of `time_engines`: variants take half as long as references, the last one least."""
+
+    def time(engines: Mapping[str, Engine], *_: object) -> Any:
+        return {
+            name: (
+                spread([100.0 if "onnxruntime" in name else 200.0 + 10 * place]),
+                summarise([5.0]),
+            )
+            for place, name in enumerate(engines)
+        }
+
+    return time
+
+
+@pytest.fixture
+def quick_builds(monkeypatch: pytest.MonkeyPatch, steady_speeds: Speeds) -> None:
+    """For tests of what a build leaves: which engine wins must not hang on some microseconds.
+
+    Nor is memory measured, in seconds and a process for every variant: see test_peak_memory.
+    """
+    monkeypatch.setattr(trials, "time_engines", steady_speeds)
+    monkeypatch.setattr(peak_memory, "measure", lambda *_: 2**20)
+
+
+@pytest.fixture
+def two_targets(model_folder: Path) -> Path:
+    """The tiny model's folder, to be built for the CPU and for two GPUs that are not here."""
+    path = model_folder / "recipe.toml"
+    targets = """order = ["cpu", "tensorrt-rtx"]
+compute_capabilities = ["8.6", "8.9"]
+accept_not_measured = true
+max_batch_size = 1
+"""
+    head, _, _ = path.read_text().partition("order =")
+    path.write_text(head + targets)
+    return model_folder
+
+
+@pytest.fixture
+def edit(model_folder: Path) -> Callable[[str, str], None]:
+    """Replaces a part of the tiny model's recipe."""
+
+    def replace_part(old: str, new: str) -> None:
+        path = model_folder / "recipe.toml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    return replace_part
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """One for all tests: a product is known by what went into it, whoever made it."""
+    return Cache(root=tmp_path_factory.mktemp("warm"))
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Cache:
+    """For tests of how products are made."""
+    return Cache(root=tmp_path / "cold")
+
+
+@pytest.fixture
+def run(model_folder: Path, warm: Cache) -> Callable[..., Built]:
+    """Builds the tiny model, as quickly as it can be."""
+    path = model_folder / "recipe.toml"
+    # Fewer variants to compile: every one of them costs tens of milliseconds.
+    path.write_text(path.read_text().replace("max_batch_size = 2", "max_batch_size = 1"))
+
+    def once(
+        cache: Cache = warm, *, target: str | None = None, force: bool = False, rounds: int = 1
+    ) -> Built:
+        job = prepare(model_folder, target, Plan(rounds=rounds, seconds=0.01))
+        return build(job, cache, PlainProgress(), force=force)
+
+    return once

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plansmith.cli import EXTRAS, main
+from plansmith.cli import main
+from plansmith.extras import EXTRAS
 
 PYPROJECT = Path(__file__).parents[3] / "build" / "pyproject.toml"
 

@@ -1,56 +1,56 @@
-"""A job's keys: each stage is run again for what goes into it, and for nothing else."""
+"""A job: what a recipe names is found and digested, and what it says of it goes into the keys."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from plansmith import machine
 from plansmith.errors import BadRecipe, UnusableInput
 from plansmith.job import Job, prepare
 from plansmith.measure import Plan
+from plansmith.pipeline import stage_keys
 
 PLAN = Plan(rounds=1, seconds=0.01)
 
 
 def keys(job: Job) -> dict[str, str]:
-    names = [field.name for field in fields(Job) if field.name.endswith("_key")]
-    return {name.removesuffix("_key"): getattr(job, name) for name in names}
+    builds = {f"{name}: build": job.keys[name].build.key for name in job.targets}
+    return {stage.stage: stage.key for stage in stage_keys(job)} | builds
 
 
 def changed_by(folder: Path, old: str, new: str) -> set[str]:
     """The stages whose keys change when `old` becomes `new` in the recipe."""
     before = keys(prepare(folder, None, PLAN))
-    recipe = folder / "recipe.toml"
-    assert old in recipe.read_text()
-    recipe.write_text(recipe.read_text().replace(old, new))
+    edit(folder, old, new)
     after = keys(prepare(folder, None, PLAN))
     return {stage for stage in before if before[stage] != after[stage]}
 
 
-ALL = {"data", "export", "reference", "compile", "measure", "build"}
+def edit(folder: Path, old: str, new: str) -> None:
+    recipe = folder / "recipe.toml"
+    assert old in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(old, new))
+
+
+CPU = {f"cpu: {stage}" for stage in ("quantize", "compile", "measure", "build")}
+MEASURE = {"cpu: measure", "cpu: build"}
+ALL = {"data", "export", "clean", "reference", *CPU}
 
 
 def test_the_same_folder_has_the_same_keys(model_folder: Path) -> None:
     assert keys(prepare(model_folder, None, PLAN)) == keys(prepare(model_folder, "cpu", PLAN))
 
 
-def test_another_budget_only_chooses_anew(model_folder: Path) -> None:
-    assert changed_by(model_folder, "max_drop = 0.02", "max_drop = 0.03") == {"build"}
-
-
 def test_a_comment_in_the_recipe_changes_nothing(model_folder: Path) -> None:
     assert changed_by(model_folder, "[budget]", "# a remark\n[budget]") == set()
 
 
-def test_another_largest_batch_is_measured_anew(model_folder: Path) -> None:
-    assert changed_by(model_folder, "max_batch_size = 2", "max_batch_size = 4") == {
-        "measure",
-        "build",
-    }
+def test_another_promise_only_publishes_anew(model_folder: Path) -> None:
+    assert changed_by(model_folder, "p99_ms = 100", "p99_ms = 50") == {"cpu: build"}
 
 
 def test_another_source_is_exported_anew_but_the_data_stays(model_folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_another_source_is_exported_anew_but_the_data_stays(model_folder: Path) 
 
 @pytest.mark.parametrize(
     ("file", "stages"),
-    [("model.onnx", ALL - {"data"}), ("evaluation.npz", ALL - {"export", "compile"})],
+    [("model.onnx", ALL - {"data"}), ("evaluation.npz", {"data", "reference", *MEASURE})],
 )
 def test_a_changed_file_runs_the_stages_that_it_goes_into(
     model_folder: Path, file: str, stages: set[str]
@@ -72,20 +72,61 @@ def test_a_changed_file_runs_the_stages_that_it_goes_into(
     assert {stage for stage in ALL if before[stage] != after[stage]} == stages
 
 
-def test_changed_labels_give_another_build_of_the_same_stages(model_folder: Path) -> None:
-    recipe = model_folder / "recipe.toml"
-    recipe.write_text(recipe.read_text().replace("[4]", '[4]\nlabels = "labels.txt"'))
+def test_changed_class_names_are_read_again_with_the_data(model_folder: Path) -> None:
+    edit(model_folder, "[4]", '[4]\nlabels = "labels.txt"')
     (model_folder / "labels.txt").write_text("a\nb\nc\nd\n")
     before = keys(prepare(model_folder, None, PLAN))
     (model_folder / "labels.txt").write_text("a\nb\nc\ne\n")
     after = keys(prepare(model_folder, None, PLAN))
-    assert {stage for stage in ALL if before[stage] != after[stage]} == {"build"}
+    # The labels of samples may be such names.
+    changed = {stage for stage in ALL if before[stage] != after[stage]}
+    assert changed == {"data", "reference", *MEASURE}
 
 
 def test_another_plan_is_measured_anew(model_folder: Path) -> None:
     before = keys(prepare(model_folder, None, PLAN))
     after = keys(prepare(model_folder, None, Plan(rounds=2, seconds=0.01)))
-    assert {stage for stage in ALL if before[stage] != after[stage]} == {"measure", "build"}
+    assert {stage for stage in ALL if before[stage] != after[stage]} == MEASURE
+
+
+def test_every_file_of_a_folder_counts(model_folder: Path) -> None:
+    photos = model_folder / "photos" / "cats"
+    photos.mkdir(parents=True)
+    edit(model_folder, '"evaluation.npz"', '"photos/"')
+    (photos / "a.png").write_bytes(b"a")
+    before = prepare(model_folder, None, PLAN)
+    (photos / "b.png").write_bytes(b"b")
+    after = prepare(model_folder, None, PLAN)
+    assert "photos/cats/b.png" in [one.path for one in after.sources]
+    assert keys(before)["data"] != keys(after)["data"]
+    assert keys(before)["export"] == keys(after)["export"]
+
+
+def test_a_function_counts_with_its_file_and_all_that_is_installed(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model_folder / "source.py").write_text("def samples(): ...\n")
+    edit(model_folder, '"evaluation.npz"', '"source.py:samples"')
+    before = keys(prepare(model_folder, None, PLAN))
+    (model_folder / "source.py").write_text("def samples(): ...  # changed\n")
+    edited = keys(prepare(model_folder, None, PLAN))
+    installed = machine.installed()
+    monkeypatch.setattr(machine, "installed", lambda: installed | {"some-data": "2.0"})
+    updated = keys(prepare(model_folder, None, PLAN))
+    assert len({before["data"], edited["data"], updated["data"]}) == 3
+    assert before["export"] == updated["export"], "comes from a file alone"
+
+
+def test_one_target_is_built_but_all_have_keys(model_folder: Path) -> None:
+    edit(
+        model_folder,
+        'order = ["cpu"]',
+        'order = ["cpu", "tensorrt-rtx"]\ncompute_capabilities = ["8.6"]',
+    )
+    job = prepare(model_folder, "tensorrt-rtx", PLAN)
+    assert job.targets == ("tensorrt-rtx",)
+    assert set(job.keys) == {"cpu", "tensorrt-rtx"}
+    assert prepare(model_folder, None, PLAN).targets == ("cpu", "tensorrt-rtx")
 
 
 def test_the_sources_are_the_recipe_and_the_files_it_names(model_folder: Path) -> None:

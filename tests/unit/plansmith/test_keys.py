@@ -59,6 +59,7 @@ RECIPE = Recipe(
     engine=BuildOptions(workspace_bytes=2**20),
 )
 MACHINE = Machine(cpu="a CPU", cores=2, memory_bytes=1, system="Linux", features=("avx2",))
+PLAN = Plan(rounds=1, seconds=0.1)
 TOOLS = {
     name: "1.0"
     for name in (
@@ -87,7 +88,7 @@ def keys(
     *,
     origins: Places | None = None,
     machine: Machine = MACHINE,
-    plan: Plan = Plan(rounds=1, seconds=0.1),
+    plan: Plan = PLAN,
     tools: Mapping[str, str] = TOOLS,
     files: Mapping[str, str] = {"labels.txt": "a digest"},
 ) -> dict[str, str]:
@@ -174,7 +175,7 @@ def other_recipes(draw: st.DrawFn) -> tuple[tuple[str | int, ...], Recipe]:
     elif isinstance(old, bool):
         new = not old
     elif isinstance(old, tuple):
-        new = old[:-1] if old else ("8.6",)
+        new = (*old, old[-1]) if old else ("8.6",)
     elif isinstance(old, str):
         new = f"{old}{draw(st.characters(categories=['L']))}"
     else:
@@ -269,9 +270,7 @@ def test_a_field_runs_the_stages_that_it_goes_into(
         ("scikit-learn", set()),
     ],
 )
-def test_another_version_of_a_tool_runs_the_stages_that_use_it(
-    tool: str, stages: set[str]
-) -> None:
+def test_another_version_of_a_tool_runs_the_stages_that_use_it(tool: str, stages: set[str]) -> None:
     assert changed(keys(tools=TOOLS | {tool: "1.1"})) == stages
 
 

@@ -7,8 +7,11 @@ import platform
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from plansmith.machine import describe, tool_versions
+from plansmith import machine
+from plansmith.machine import describe, installed, tool_versions
+from plansmith.targets.tensorrt import Gpu
 
 CPUINFO = """\
 processor\t: 0
@@ -52,6 +55,37 @@ def test_memory_is_what_the_kernel_says() -> None:
 
 def test_the_same_machine_is_described_the_same_twice() -> None:
     assert describe() == describe()
+
+
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        (Gpu(name="H100", compute_capability="9.0", driver="550.5"), "H100, 9.0, driver 550.5"),
+        (None, None),
+    ],
+)
+def test_a_gpu_is_part_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, gpu: Gpu | None, said: str | None
+) -> None:
+    monkeypatch.setattr(machine, "describe_gpu", lambda: gpu)
+    assert describe().gpu == said
+
+
+def test_installed_names_are_normalised() -> None:
+    found = installed()
+    assert found["numpy"] == np.__version__
+    assert all(name == name.lower() and not {"_", "."} & set(name) for name in found)
+
+
+def test_what_a_broken_installation_has_left_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken-1.0.dist-info").mkdir()
+    whole = tmp_path / "Some_Data.set-2.0.dist-info"
+    whole.mkdir()
+    (whole / "METADATA").write_text("Metadata-Version: 2.1\nName: Some_Data.set\nVersion: 2.0\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert installed.__wrapped__() == {"some-data-set": "2.0"}
 
 
 def test_versions_are_those_installed_and_what_is_missing_is_left_out() -> None:

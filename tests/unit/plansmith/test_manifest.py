@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plansmith import manifest
-from plansmith.compare import Fidelity
+from plansmith.compare import Fidelity, Labelled, SliceDrop
 from plansmith.errors import UnusableInput
-from plansmith.manifest import FileDigest, Manifest, Trial
+from plansmith.forms import Form, PruneAttempt
+from plansmith.manifest import SCHEMA, FileDigest, Manifest, Trial, rate
 from plansmith.measure import LatencySummary, Throughput
 
 ManifestOf = Callable[[int, tuple[FileDigest, ...]], Manifest]
@@ -22,22 +24,43 @@ ManifestOf = Callable[[int, tuple[FileDigest, ...]], Manifest]
 FIGURES = st.floats(0, 1e9)
 
 
-def of_figures(kind: type) -> st.SearchStrategy[object]:
-    """Any value of a class whose fields are all numbers."""
-    counts = {"rounds": st.integers(1, 9), "count": st.integers(1, 9)}
-    return st.builds(kind, **{one.name: counts.get(one.name, FIGURES) for one in fields(kind)})
+COUNTS = st.integers(0, 10**12)
 
 
+def of_figures(kind: type, **others: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Any value of a class whose fields are numbers, but for `others`."""
+    of = {"float": FIGURES, "int": COUNTS, "bool": st.booleans()}
+    of |= {f"{name} | None": st.none() | figure for name, figure in of.items()}
+    figures = {one.name: of[str(one.type)] for one in fields(kind) if one.name not in others}
+    return st.builds(kind, **figures, **others)
+
+
+RATES = st.lists(FIGURES, min_size=1, max_size=3).map(tuple)
 TRIALS = st.builds(
     Trial,
-    throughput=of_figures(Throughput),
-    latency=of_figures(LatencySummary),
-    fidelity=st.none() | of_figures(Fidelity),
+    batch_size=COUNTS,
+    size_bytes=COUNTS,
+    peak_memory_bytes=st.none() | COUNTS,
+    throughput=st.none() | of_figures(Throughput, rates_per_s=RATES),
+    latency=st.none() | of_figures(LatencySummary, round_p50_ms=RATES),
+    fidelity=st.none()
+    | of_figures(
+        Fidelity,
+        labelled=st.none() | of_figures(Labelled),
+        worst_slice=st.none() | of_figures(SliceDrop, name=st.text()),
+    ),
+)
+FORMS = st.builds(
+    Form,
+    macs=st.none() | COUNTS,
+    parameters=COUNTS,
+    attempts=st.lists(of_figures(PruneAttempt), max_size=2).map(tuple),
 )
 
 
 @given(
     trials=st.lists(TRIALS, max_size=4).map(tuple),
+    forms=st.lists(FORMS, max_size=2).map(tuple),
     tools=st.dictionaries(st.text(), st.text()),
     version=st.integers(1, 10**9),
 )
@@ -45,10 +68,13 @@ def test_any_manifest_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory,
     manifest_of: ManifestOf,
     trials: tuple[Trial, ...],
+    forms: tuple[Form, ...],
     tools: dict[str, str],
     version: int,
 ) -> None:
-    written = replace(manifest_of(version, ()), trials=trials, tools=tools)
+    written = manifest_of(version, ())
+    built = replace(written.on("cpu"), trials=trials, forms=forms, tools=tools)
+    written = replace(written, builds=(built,))
     path = tmp_path_factory.getbasetemp() / "manifest.json"
     path.write_bytes(manifest.encode(written))
     assert manifest.read(path) == written
@@ -69,17 +95,19 @@ def test_the_file_is_indented_json_that_ends_in_a_newline(file: Path) -> None:
 
 
 def test_unknown_figures_stay_unknown(file: Path) -> None:
-    reference = json.loads(file.read_text())["trials"][0]
+    reference = json.loads(file.read_text())["builds"][0]["trials"][0]
     assert reference["fidelity"] is None
+    assert reference["peak_memory_bytes"] is None
 
 
 def test_the_chosen_the_fastest_and_any_trial_can_be_asked_for(
     manifest_of: ManifestOf, trial_of: Callable[..., Trial]
 ) -> None:
     found = replace(
-        manifest_of(1, ()),
+        manifest_of(1, ()).on("cpu"),
         trials=(
             trial_of("ort-b1", 90, verdict="reference"),
+            trial_of("ort-b4", None, verdict="reference"),
             trial_of("ort-b8", 110, verdict="reference"),
             trial_of("best", 200, verdict="chosen"),
         ),
@@ -88,6 +116,23 @@ def test_the_chosen_the_fastest_and_any_trial_can_be_asked_for(
     assert found.fastest("reference") == found.trial("ort-b8")
     assert found.fastest("baseline") is None
     assert found.trial("never measured") is None
+    assert found.form(found.chosen.form).name == "fp32"
+
+
+def test_a_trial_that_was_not_timed_is_never_the_fastest(
+    manifest_of: ManifestOf, trial_of: Callable[..., Trial]
+) -> None:
+    untimed = trial_of("fp16", None, verdict="chosen")
+    found = replace(manifest_of(1, ()).on("cpu"), trials=(untimed,))
+    assert found.fastest("chosen") is None
+    assert rate(untimed) == 0
+
+
+def test_a_target_that_a_version_has_not_is_named_with_those_it_has(
+    manifest_of: ManifestOf,
+) -> None:
+    with pytest.raises(UnusableInput, match=r"tiny version 4 was not built for 'xla'; it has cpu"):
+        manifest_of(4, ()).on("xla")
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
@@ -121,6 +166,8 @@ def test_any_other_content_is_refused_alike(file: Path, content: bytes) -> None:
 
 
 def test_a_manifest_of_another_schema_is_not_taken_for_ours(file: Path) -> None:
-    file.write_text(file.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(UnusableInput, match="has schema 2, this plansmith reads 1"):
+    older = re.sub(r'"schema": \d+', '"schema": 1', file.read_text())
+    file.write_text(older.replace('"builds"', '"trials"'))
+    with pytest.raises(UnusableInput, match=f"has schema 1, this plansmith reads {SCHEMA}"):
         manifest.read(file)
+    assert manifest.schema_of(file) == 1

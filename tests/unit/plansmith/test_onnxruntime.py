@@ -35,6 +35,16 @@ def test_a_single_row_is_answered_alike(engine: Engine, tiny_weights: np.ndarray
     np.testing.assert_allclose(logits, X[:1] @ tiny_weights, rtol=1e-5, atol=1e-5)  # as above
 
 
+@pytest.mark.parametrize("literally", [False, True])
+def test_a_models_bytes_answer_as_its_file_does(
+    tiny_onnx: onnx.ModelProto, tiny_weights: np.ndarray, literally: bool
+) -> None:
+    model = tiny_onnx.SerializeToString()
+    engine = onnxruntime.open_engine(model, 4, literally=literally)
+    got = engine.answer({"x": X})["logits"]
+    np.testing.assert_allclose(got, X @ tiny_weights, rtol=1e-5, atol=1e-5)  # as above
+
+
 def test_what_is_started_is_finished(engine: Engine) -> None:
     for _ in range(3):
         engine.start({"x": X[: engine.batch_size]})

@@ -12,12 +12,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plansmith.forms import Form
 from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import onnxruntime, openvino
 from plansmith.targets.openvino import OpenVinoEngine, Variant, list_variants, serving_config
 
+
+def form(name: str, precision: str = "fp32", parent: str | None = None) -> Form:
+    return Form(name=name, precision=precision, parent=parent, tool="-", macs=None, parameters=1)
+
+
+FP32 = form("fp32")
+FORMS = st.lists(
+    st.sampled_from(
+        [
+            FP32,
+            form("pruned", parent="fp32"),
+            form("int8", "int8", parent="fp32"),
+            form("int8-mixed", "int8", parent="fp32"),
+            form("pruned-int8", "int8", parent="pruned"),
+        ]
+    ),
+    min_size=1,
+    unique=True,
+).map(tuple)
 LISTS = st.builds(
     list_variants,
+    FORMS,
     cores=st.integers(1, 64),
     has_bf16=st.booleans(),
     max_batch_size=st.integers(1, 128),
@@ -25,6 +46,7 @@ LISTS = st.builds(
 )
 VARIANTS = st.builds(
     Variant,
+    form=st.just("fp32"),
     precision=st.sampled_from(["fp32", "bf16"]),
     streams=st.integers(1, 64),
     threads=st.integers(1, 64),
@@ -38,31 +60,66 @@ def test_variants_have_names_of_their_own(variants: tuple[Variant, ...]) -> None
     assert len({variant.name for variant in variants}) == len(variants) > 0
 
 
-@given(cores=st.integers(1, 64), limit=st.integers(1, 128), static=st.booleans())
-def test_no_variant_asks_for_more_than_there_is(cores: int, limit: int, static: bool) -> None:
-    variants = list_variants(cores=cores, has_bf16=True, max_batch_size=limit, static=static)
+@given(forms=FORMS, cores=st.integers(1, 64), limit=st.integers(1, 128), static=st.booleans())
+def test_no_variant_asks_for_more_than_there_is(
+    forms: tuple[Form, ...], cores: int, limit: int, static: bool
+) -> None:
+    variants = list_variants(forms, cores=cores, has_bf16=True, max_batch_size=limit, static=static)
     assert all(v.streams <= v.threads <= cores and v.batch_size <= limit for v in variants)
-    assert {1, limit} <= {v.batch_size for v in variants}, "both ends are tried"
+    for one in forms:
+        sizes = {v.batch_size for v in variants if v.form == one.name}
+        assert {1, limit} <= sizes, "both ends are tried of every form"
 
 
 @pytest.mark.parametrize(("has_bf16", "want"), [(False, {"fp32"}), (True, {"fp32", "bf16"})])
 def test_bf16_is_tried_only_where_the_cpu_has_it(has_bf16: bool, want: set[str]) -> None:
-    variants = list_variants(cores=2, has_bf16=has_bf16, max_batch_size=8, static=True)
+    variants = list_variants((FP32,), cores=2, has_bf16=has_bf16, max_batch_size=8, static=True)
     assert {v.precision for v in variants} == want
 
 
-def test_no_shape_is_fixed_where_the_model_has_free_ones() -> None:
-    variants = list_variants(cores=2, has_bf16=False, max_batch_size=8, static=False)
+def test_only_an_fp32_graph_is_run_in_bf16() -> None:
+    forms = (FP32, form("pruned", parent="fp32"), form("int8", "int8", parent="fp32"))
+    variants = list_variants(forms, cores=2, has_bf16=True, max_batch_size=8, static=True)
+    assert {(v.form, v.precision) for v in variants} == {
+        *(("fp32", "fp32"), ("fp32", "bf16"), ("pruned", "fp32"), ("pruned", "bf16")),
+        ("int8", "int8"),
+    }
+
+
+@given(FORMS)
+def test_no_shape_is_fixed_where_the_model_has_free_ones(forms: tuple[Form, ...]) -> None:
+    variants = list_variants(forms, cores=2, has_bf16=False, max_batch_size=8, static=False)
     assert not any(v.static for v in variants)
 
 
-def test_a_name_says_precision_streams_threads_batch_and_shape() -> None:
-    variant = Variant(precision="bf16", streams=2, threads=4, batch_size=8, static=True)
-    assert variant.name == "bf16-s2t4-b8"
-    assert (
-        Variant(precision="fp32", streams=1, threads=2, batch_size=1, static=False).name
-        == "fp32-s1t2-b1-dynamic"
+def test_of_a_form_made_from_another_only_fixed_shapes_of_both_ends_are_tried() -> None:
+    forms = (FP32, form("int8", "int8", parent="fp32"))
+    variants = list_variants(forms, cores=2, has_bf16=False, max_batch_size=8, static=True)
+    assert {(v.batch_size, v.static) for v in variants if v.form == "int8"} == {
+        (1, True),
+        (8, True),
+    }
+    assert {(v.batch_size, v.static) for v in variants if v.form == "fp32"} == {
+        *((1, True), (4, True), (8, True), (1, False), (8, False)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "precision", "static", "name"),
+    [
+        ("fp32", "fp32", False, "fp32-s2t4-b8-dynamic"),
+        ("fp32", "bf16", True, "bf16-s2t4-b8"),
+        ("pruned", "bf16", True, "pruned-bf16-s2t4-b8"),
+        ("pruned-int8-mixed", "int8", True, "pruned-int8-mixed-s2t4-b8"),
+    ],
+)
+def test_a_name_says_form_precision_streams_threads_batch_and_shape(
+    what: str, precision: str, static: bool, name: str
+) -> None:
+    variant = Variant(
+        form=what, precision=precision, streams=2, threads=4, batch_size=8, static=static
     )
+    assert variant.name == name
 
 
 @given(VARIANTS)
@@ -90,7 +147,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: onnx.ModelProt
     return folder
 
 
-SMALL = list_variants(cores=2, has_bf16=False, max_batch_size=4, static=True)
+SMALL = list_variants((FP32,), cores=2, has_bf16=False, max_batch_size=4, static=True)
 X = np.random.default_rng(3).normal(size=(7, 8)).astype(np.float32)
 
 

@@ -14,14 +14,11 @@ from plansmith import trials
 from plansmith.cache import Cache
 from plansmith.errors import PlansmithError
 from plansmith.job import prepare
-from plansmith.manifest import Manifest
-from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, summarise
-from plansmith.pipeline import Built, build, explain
-from plansmith.progress import PlainProgress
+from plansmith.measure import Engine, LatencySummary, Plan, Throughput
+from plansmith.pipeline import Built, built, explain
 from plansmith.repository import ModelFolder, digest
 from plansmith.stages import source, targets
 
-PLAN = Plan(rounds=1, seconds=0.01)
 # Where the function is that makes a stage's product.
 MODULES = {
     "make_data": source,
@@ -33,53 +30,8 @@ MODULES = {
     "make_trials": targets,
 }
 Timings = dict[str, tuple[Throughput, LatencySummary]]
-
-
-def steady_speeds(engines: Mapping[str, Engine], *_: object) -> Timings:
-    """Variants take half as long as references, the last of them least."""
-    return {
-        name: (spread([100.0 if "onnxruntime" in name else 200.0 + 10 * place]), summarise([5.0]))
-        for place, name in enumerate(engines)
-    }
-
-
-@pytest.fixture(autouse=True)
-def same_speeds_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these tests are about must not hang on which engine wins by some microseconds."""
-    monkeypatch.setattr(trials, "time_engines", steady_speeds)
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    """One for all tests: a product is known by what went into it, whoever made it."""
-    return Cache(root=tmp_path_factory.mktemp("warm"))
-
-
-@pytest.fixture
-def cold(tmp_path: Path) -> Cache:
-    """For tests of how products are made."""
-    return Cache(root=tmp_path / "cold")
-
-
-@pytest.fixture
-def run(model_folder: Path, warm: Cache) -> Callable[..., Built]:
-    """Builds the tiny model."""
-    # Fewer variants to compile: every one of them costs tens of milliseconds.
-    edit(model_folder, "max_batch_size = 2", "max_batch_size = 1")
-
-    def once(cache: Cache = warm, *, force: bool = False, plan: Plan = PLAN) -> Built:
-        job = prepare(model_folder, None, plan)
-        found = build(job, cache, PlainProgress(), force=force)
-        for error in found.failures.values():
-            raise error
-        return found
-
-    return once
-
-
-def manifest(built: Built) -> Manifest:
-    assert built.manifest is not None
-    return built.manifest
+Edit = Callable[[str, str], None]
+pytestmark = pytest.mark.usefixtures("quick_builds")
 
 
 def read_config(folder: Path, name: str = "config.pbtxt") -> model_config_pb2.ModelConfig:
@@ -88,12 +40,6 @@ def read_config(folder: Path, name: str = "config.pbtxt") -> model_config_pb2.Mo
 
 def served(folder: Path) -> list[int]:
     return list(read_config(folder).version_policy.specific.versions)
-
-
-def edit(folder: Path, old: str, new: str) -> None:
-    path = folder / "recipe.toml"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
 
 
 def steps_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -105,10 +51,10 @@ def steps_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_a_first_build_publishes_version_1_whole(
     model_folder: Path, run: Callable[..., Built]
 ) -> None:
-    built = run()
-    assert built.changed
-    assert built.manifest == ModelFolder(path=model_folder).manifest(1)
-    artifacts = manifest(built).on("cpu").artifacts
+    found = run()
+    assert found.changed
+    assert found.manifest == ModelFolder(path=model_folder).manifest(1)
+    artifacts = built(found).on("cpu").artifacts
     assert [file.path for file in artifacts] == ["model.bin", "model.xml"]
     for file in artifacts:
         assert digest(model_folder / "1" / file.path, file.path) == file
@@ -117,7 +63,7 @@ def test_a_first_build_publishes_version_1_whole(
 def test_the_manifest_says_what_was_built_from_what(
     model_folder: Path, run: Callable[..., Built]
 ) -> None:
-    found = manifest(run())
+    found = built(run())
     assert (found.model, found.version, found.targets) == ("tiny", 1, ("cpu",))
     assert [source.path for source in found.sources] == [
         "evaluation.npz",
@@ -134,7 +80,7 @@ def test_the_manifest_says_what_was_built_from_what(
 def test_both_configs_serve_the_chosen_variant_as_that_version(
     model_folder: Path, run: Callable[..., Built]
 ) -> None:
-    chosen = manifest(run()).on("cpu").chosen
+    chosen = built(run()).on("cpu").chosen
     config = read_config(model_folder)
     assert config == read_config(model_folder, "configs/cpu.pbtxt")
     assert (config.name, config.max_batch_size) == ("tiny", 1)
@@ -159,14 +105,14 @@ def test_an_unchanged_build_does_nothing(
 
 
 def test_a_changed_recipe_gives_the_next_version_and_keeps_the_one_before(
-    model_folder: Path, run: Callable[..., Built]
+    model_folder: Path, run: Callable[..., Built], edit: Edit
 ) -> None:
     run()
     before = {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()}
-    edit(model_folder, "p99_ms = 100", "p99_ms = 50")
-    built = run()
-    assert built.changed
-    assert (manifest(built).version, manifest(built).p99_ms) == (2, 50)
+    edit("p99_ms = 100", "p99_ms = 50")
+    found = run()
+    assert found.changed
+    assert (built(found).version, built(found).p99_ms) == (2, 50)
     assert served(model_folder) == [2]
     assert {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()} == before
 
@@ -180,7 +126,7 @@ def test_a_forced_build_makes_everything_anew(
     monkeypatch.setattr(
         source, "make_export", lambda *args: (exported.append("again"), make_export(*args))[1]
     )
-    assert manifest(run(cold, force=True)).version == 2
+    assert built(run(cold, force=True)).version == 2
     assert exported == ["again"]
     assert served(model_folder) == [2]
 
@@ -190,7 +136,7 @@ def test_too_few_samples_publish_nothing_and_every_variant_says_why(
 ) -> None:
     np.savez(model_folder / "evaluation.npz", x=np.ones((5, 8), np.float32))
     with pytest.raises(PlansmithError) as caught:
-        run()
+        built(run())
     first, *reasons = str(caught.value).splitlines()
     assert first == "tiny: no variant for cpu may be served:"
     assert len(reasons) >= 4
@@ -201,11 +147,11 @@ def test_too_few_samples_publish_nothing_and_every_variant_says_why(
 
 
 def test_too_few_samples_may_be_accepted_by_the_recipe(
-    model_folder: Path, run: Callable[..., Built]
+    model_folder: Path, run: Callable[..., Built], edit: Edit
 ) -> None:
     np.savez(model_folder / "evaluation.npz", x=np.ones((5, 8), np.float32))
-    edit(model_folder, "max_drop = 0.02", "max_drop = 0.02\naccept_not_proven = true")
-    assert "NOT PROVEN, accepted by the recipe" in manifest(run()).on("cpu").chosen.reason
+    edit("max_drop = 0.02", "max_drop = 0.02\naccept_not_proven = true")
+    assert "NOT PROVEN, accepted by the recipe" in built(run()).on("cpu").chosen.reason
 
 
 def test_variants_over_the_budget_keep_the_version_before(
@@ -216,7 +162,7 @@ def test_variants_over_the_budget_keep_the_version_before(
     # Every variant now answers backwards; the reference's answers are in the cache.
     monkeypatch.setattr(trials, "answers_of", lambda *args: -answers_of(*args))
     with pytest.raises(PlansmithError, match="over the accuracy budget: top-1 answers that differ"):
-        run(cold, plan=Plan(rounds=2, seconds=0.01))
+        built(run(cold, rounds=2))
     assert ModelFolder(path=model_folder).versions() == (1,)
     assert served(model_folder) == [1]
 
@@ -237,7 +183,7 @@ def test_a_stage_that_is_interrupted_publishes_nothing_and_is_run_again(
         with pytest.raises(KeyboardInterrupt):
             run(cold)
     assert ModelFolder(path=model_folder).versions() == ()
-    assert manifest(run(cold)).version == 1
+    assert built(run(cold)).version == 1
 
 
 def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
@@ -255,28 +201,31 @@ def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
             run(cold)
     for stage in MODULES.keys() - {"make_trials"}:
         monkeypatch.setattr(MODULES[stage], stage, never)
-    assert manifest(run(cold)).version == 1
+    assert built(run(cold)).version == 1
 
 
 def test_a_build_killed_before_its_version_was_served_serves_it_the_next_time(
-    model_folder: Path, run: Callable[..., Built], warm: Cache
+    model_folder: Path, run: Callable[..., Built], warm: Cache, edit: Edit
 ) -> None:
     run()
     old = (model_folder / "config.pbtxt").read_text()
-    edit(model_folder, "p99_ms = 100", "p99_ms = 50")
+    edit("p99_ms = 100", "p99_ms = 50")
     run()
     # As the kill leaves it: version 2 is complete, config.pbtxt is still that of version 1.
     (model_folder / "config.pbtxt").write_text(old)
-    plan = explain(prepare(model_folder, None, PLAN), warm)
+    plan = explain(prepare(model_folder, None, Plan(rounds=1, seconds=0.01)), warm)
     assert plan == {"cpu: publish": "run: its version is complete but not served"}
-    built = run()
-    assert (built.changed, manifest(built).version) == (True, 2)
+    found = run()
+    assert (found.changed, built(found).version) == (True, 2)
     assert served(model_folder) == [2]
     assert ModelFolder(path=model_folder).versions() == (1, 2)
 
 
 def test_a_second_build_of_the_model_is_refused_while_one_runs(
-    run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Built],
+    cold: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    steady_speeds: Callable[..., Timings],
 ) -> None:
     refusals: list[str] = []
 
@@ -289,7 +238,7 @@ def test_a_second_build_of_the_model_is_refused_while_one_runs(
         return steady_speeds(engines)
 
     monkeypatch.setattr(trials, "time_engines", build_meanwhile)
-    assert manifest(run(cold)).version == 1
+    assert built(run(cold)).version == 1
     (refusal,) = refusals
     assert refusal.endswith("another build of this model is running; wait for it or stop it")
 
@@ -303,3 +252,12 @@ def test_a_build_that_failed_leaves_no_lock(
         run(cold)
     (model_folder / "evaluation.npz").write_bytes(evaluation)
     assert run(cold).changed
+
+
+def test_a_version_of_another_schema_is_followed_by_the_next_number(
+    model_folder: Path, run: Callable[..., Built]
+) -> None:
+    (model_folder / "4").mkdir()
+    (model_folder / "4" / "manifest.json").write_text('{"schema": 1, "model": "tiny"}')
+    assert built(run()).version == 5
+    assert served(model_folder) == [5]

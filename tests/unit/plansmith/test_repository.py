@@ -31,22 +31,28 @@ OPERATIONS: tuple[tuple[Any, str], ...] = (
     (io, "open"),
     (builtins, "open"),
 )
+ARTIFACTS = ("model.xml", "model.bin")
 
 
-def configs_for(version: int) -> dict[str, str]:
-    text = f'name: "tiny"\nversion_policy {{ specific {{ versions: [ {version} ] }} }}\n'
+def configs_for(found: Manifest) -> dict[str, str]:
+    text = f'name: "tiny"\nversion_policy {{ specific {{ versions: [ {found.version} ] }} }}\n'
     return {"configs/cpu.pbtxt": text, CONFIG_FILE: text}
 
 
 def publish_next(folder: Path) -> Manifest:
     """Publishes one more version; its artifacts are those of version 1 with a line added."""
-    artifacts = folder.parent / f"artifacts of {folder.name}"
     first = ModelFolder(path=folder).manifest(1)
 
     def describe(version: int, files: tuple[FileDigest, ...]) -> Manifest:
-        return replace(first, version=version, artifacts=files)
+        built = replace(first.on("cpu"), artifacts=files)
+        return replace(first, version=version, builds=(built,))
 
+    artifacts = files_in(folder.parent / f"artifacts of {folder.name}")
     return publish(ModelFolder(path=folder), artifacts, describe, configs_for)
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in ARTIFACTS}
 
 
 def served(folder: Path) -> int:
@@ -64,8 +70,9 @@ def assert_complete(folder: Path, version: int) -> None:
     found = ModelFolder(path=folder).manifest(version)
     assert found.version == version
     names = {path.name for path in place.iterdir()}
-    assert names == {"manifest.json", *(file.path for file in found.artifacts)}
-    for file in found.artifacts:
+    artifacts = found.on("cpu").artifacts
+    assert names == {"manifest.json", *(file.path for file in artifacts)}
+    for file in artifacts:
         assert digest(place / file.path, file.path) == file
 
 
@@ -74,10 +81,11 @@ def published(tmp_path: Path, manifest_of: Callable[..., Manifest]) -> Path:
     """A model's folder with version 1, and beside it the artifacts of the next."""
     artifacts = tmp_path / "artifacts of tiny"
     artifacts.mkdir()
-    for name in ("model.xml", "model.bin"):
+    for name in ARTIFACTS:
         (artifacts / name).write_text(f"{name} of version 1\n")
     (tmp_path / "tiny").mkdir()
-    publish(ModelFolder(path=tmp_path / "tiny"), artifacts, manifest_of, configs_for)
+    place = ModelFolder(path=tmp_path / "tiny")
+    publish(place, files_in(artifacts), manifest_of, configs_for)
     (artifacts / "model.bin").write_text("model.bin of a later version\n")
     return tmp_path / "tiny"
 
@@ -160,6 +168,34 @@ def test_folders_that_are_no_versions_are_not_counted(published: Path) -> None:
     assert ModelFolder(path=published).versions() == (1,)
     assert ModelFolder(path=published / "never built").versions() == ()
     assert ModelFolder(path=published / "never built").latest() is None
+
+
+def test_a_version_of_another_schema_counts_but_is_passed_over(published: Path) -> None:
+    publish_next(published)
+    newest = published / "2" / "manifest.json"
+    newest.write_text(newest.read_text().replace('"schema": 2', '"schema": 1'))
+    place = ModelFolder(path=published)
+    latest = place.latest()
+    assert latest is not None
+    assert latest.version == 1
+    assert place.versions() == (1, 2)
+    assert publish_next(published).version == 3
+
+
+def test_a_folder_of_another_schema_alone_has_no_latest_version(published: Path) -> None:
+    only = published / "1" / "manifest.json"
+    only.write_text('{"schema": 1, "model": "tiny"}')
+    assert ModelFolder(path=published).latest() is None
+    assert ModelFolder(path=published).latest("cpu") is None
+
+
+def test_the_newest_version_of_a_target_is_the_last_that_has_it(published: Path) -> None:
+    publish_next(published)
+    newest = published / "2" / "manifest.json"
+    newest.write_text(newest.read_text().replace('"target": "cpu"', '"target": "tensorrt"'))
+    place = ModelFolder(path=published)
+    found = [place.latest(target) for target in (None, "cpu", "tensorrt", "xla")]
+    assert [one and one.version for one in found] == [2, 1, 2, None]
 
 
 @pytest.mark.parametrize(

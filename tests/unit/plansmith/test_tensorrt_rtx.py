@@ -106,7 +106,10 @@ Built = tuple[Path, tuple[EnginePassport, ...]]
 
 def test_one_version_has_an_engine_for_each_compute_capability(built: Built) -> None:
     folder, passports = built
-    assert [passport.file for passport in passports] == ["model-cc86.plan", "model-cc89.plan"]
+    assert [passport.file for passport in passports] == [
+        "model-rtx-cc86.plan",
+        "model-rtx-cc89.plan",
+    ]
     for passport, capability in zip(passports, ("8.6", "8.9"), strict=True):
         assert passport.compute_capabilities == (capability,)
         header = read_header(folder / passport.file, "tensorrt-rtx")
@@ -145,7 +148,7 @@ def test_int8_with_fp16_is_at_most_three_quarters_of_fp32(
 
 def test_types_are_those_of_the_graph(sources: Path, tmp_path: Path) -> None:
     build(sources / "fp16.onnx", tmp_path, BuildOptions(compute_capabilities=("8.6",)))
-    listed = (tmp_path / "model-cc86.layers.json").read_text()
+    listed = (tmp_path / "model-rtx-cc86.layers.json").read_text()
     assert '"Half"' in listed, "FP16 comes from the graph: the builder has no switch for it"
 
 
@@ -276,7 +279,7 @@ def test_an_engine_cannot_be_run_without_a_gpu(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LacksSomething, match="runs on an NVIDIA GPU"):
-        tensorrt_rtx.open_engine(built[0] / "model-cc86.plan", 1)
+        tensorrt_rtx.open_engine(built[0] / "model-rtx-cc86.plan", 1)
 
 
 @pytest.mark.skipif(tensorrt.describe_gpu() is None, reason="runs engines: needs an NVIDIA GPU")

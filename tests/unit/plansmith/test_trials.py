@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,21 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from plansmith.data.samples import Samples
 from plansmith.errors import UnusableInput
-from plansmith.manifest import Machine, Trial
+from plansmith.manifest import Trial
 from plansmith.measure import Feed, Plan
 from plansmith.recipe import Recipe
 from plansmith.recipe.parser import parse_recipe
-from plansmith.targets import openvino
-from plansmith.targets.onnxruntime import OnnxRuntimeEngine
-from plansmith.trials import (
-    Candidate,
-    answers_of,
-    open_baselines,
-    open_references,
-    open_variants,
-    run_trials,
-    variants_for,
-)
+from plansmith.stages.products import Golden
+from plansmith.targets.onnxruntime import OnnxRuntimeEngine, open_engine
+from plansmith.trials import PART_ROWS, Candidate, answers_of, run_trials
 
 # As short as can be: no test looks at a speed.
 PLAN = Plan(rounds=1, seconds=0.001)
 # Fewer rows than the largest batch: timing has to repeat them.
-SAMPLES = Samples(
-    arrays={"x": np.random.default_rng(5).normal(size=(3, 8)).astype(np.float32)}, sha256="-"
-)
-MACHINE = Machine(cpu="a CPU", cores=2, memory_bytes=1, system="Linux", features=())
+FEW = np.random.default_rng(5).normal(size=(3, 8)).astype(np.float32)
 
 
 class Steps:
@@ -55,119 +43,156 @@ def recipe(tiny_recipe: str) -> Recipe:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
-    """Holds model.onnx, and in ir/ what was compiled from it."""
+def file(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
     onnx.save(tiny_onnx, tmp_path / "model.onnx")
-    (tmp_path / "ir").mkdir()
-    openvino.compile_model(tmp_path / "model.onnx", tmp_path / "ir")
-    return tmp_path
+    return tmp_path / "model.onnx"
+
+
+Answering = Callable[[np.ndarray], Golden]
 
 
 @pytest.fixture
-def original(tiny_weights: np.ndarray) -> NDArray[np.float32]:
-    return SAMPLES.arrays["x"] @ tiny_weights
+def golden(golden_of: Callable[..., Golden], tiny_weights: np.ndarray) -> Answering:
+    """Those rows and the tiny model's answers to them."""
+    return lambda x: golden_of({"x": x}, x @ tiny_weights)
 
 
-def test_bf16_is_tried_where_the_machine_has_a_unit_for_it(recipe: Recipe) -> None:
-    plain = variants_for(recipe, MACHINE)
-    assert {variant.precision for variant in plain} == {"fp32"}
-    able = variants_for(recipe, replace(MACHINE, features=("avx2", "amx_bf16")))
-    assert {variant.precision for variant in able} == {"fp32", "bf16"}
+def candidate(engine: OnnxRuntimeEngine, name: str = "fp32-b1", **changes: Any) -> Candidate:
+    whole = Candidate(
+        name=name,
+        form="fp32",
+        runtime="ONNX Runtime 1",
+        precision="fp32",
+        batch_size=engine.batch_size,
+        size_bytes=7,
+        answering=engine,
+        timed=engine,
+    )
+    return replace(whole, **changes)
 
 
-def test_variants_keep_to_the_machine_and_the_recipe(recipe: Recipe) -> None:
-    variants = variants_for(recipe, MACHINE)
-    assert {variant.threads for variant in variants} == {MACHINE.cores}
-    assert max(variant.batch_size for variant in variants) == recipe.max_batch_size
+def run(candidates: Sequence[Candidate], golden: Golden, recipe: Recipe) -> tuple[Trial, ...]:
+    return run_trials(candidates, golden, recipe, PLAN, Steps())
 
 
-def test_an_input_with_a_free_dimension_gets_no_fixed_shapes(tiny_recipe: str) -> None:
-    free = parse_recipe(tiny_recipe.replace("shape = [8]", "shape = [-1]"))
-    assert not any(variant.static for variant in variants_for(free, MACHINE))
+class Counting(OnnxRuntimeEngine):
+    """Remembers how many rows it was asked about, and may answer `wrong`."""
 
-
-def run_all(folder: Path, recipe: Recipe, original: np.ndarray, steps: Steps) -> list[Trial]:
-    module = torch.nn.Linear(8, 4)
-    candidates = [
-        *open_references(folder / "model.onnx", recipe, "1.2"),
-        *open_baselines(module, recipe, "2.3"),
-        *open_variants(folder / "ir", variants_for(recipe, MACHINE)[:3], "3.4", steps),
-    ]
-    return list(run_trials(candidates, SAMPLES, original, recipe, PLAN, steps))
-
-
-def test_every_candidate_gets_a_trial_and_every_variant_a_fidelity(
-    folder: Path, recipe: Recipe, original: np.ndarray
-) -> None:
-    trials = run_all(folder, recipe, original, Steps())
-    assert [(t.runtime, t.batch_size, t.verdict) for t in trials[:4]] == [
-        ("ONNX Runtime 1.2", 1, "reference"),
-        ("ONNX Runtime 1.2", 8, "reference"),
-        ("PyTorch 2.3", 1, "baseline"),
-        ("PyTorch 2.3", 8, "baseline"),
-    ]
-    assert all(trial.fidelity is None for trial in trials[:4])
-    for trial in trials[4:]:
-        assert trial.runtime == "OpenVINO 3.4"
-        assert trial.verdict == ""
-        assert trial.fidelity is not None
-        assert (trial.fidelity.count, trial.fidelity.top1_agreement) == (3, 1.0)
-        # Float32 sums of eight products in another order.
-        assert trial.fidelity.max_abs_deviation < 1e-5
-
-
-def test_sizes_are_those_of_the_files_or_of_the_weights(
-    folder: Path, recipe: Recipe, original: np.ndarray
-) -> None:
-    sizes = {t.runtime: t.size_bytes for t in run_all(folder, recipe, original, Steps())}
-    assert sizes["ONNX Runtime 1.2"] == (folder / "model.onnx").stat().st_size
-    assert sizes["PyTorch 2.3"] == 4 * (8 * 4 + 4)
-    assert sizes["OpenVINO 3.4"] == sum(file.stat().st_size for file in (folder / "ir").iterdir())
-
-
-def test_progress_counts_up_to_its_total(
-    folder: Path, recipe: Recipe, original: np.ndarray
-) -> None:
-    steps = Steps()
-    run_all(folder, recipe, original, steps)
-    told = [(done, total) for done, total, detail in steps.told if " " in detail]
-    # Seven candidates are compared once and timed in one round.
-    assert told == [(done, 14) for done in range(14)]
-
-
-class Broken(OnnxRuntimeEngine):
-    """Answers like a variant whose numbers overflow."""
+    def __init__(self, file: Path, batch_size: int, wrong: float = 0.0) -> None:
+        super().__init__(file, batch_size, literally=False)
+        self.asked: list[int] = []
+        self.wrong = np.float32(wrong)
 
     def answer(self, feed: Feed) -> dict[str, NDArray[Any]]:
-        return {name: array * np.float32(np.inf) for name, array in super().answer(feed).items()}
+        self.asked.append(len(feed["x"]))
+        return {name: array + self.wrong for name, array in super().answer(feed).items()}
 
 
-def test_a_variant_that_answers_infinity_is_refused_and_the_others_go_on(
-    folder: Path, recipe: Recipe, original: np.ndarray
+def test_a_candidates_trial_says_what_it_is(file: Path, recipe: Recipe, golden: Answering) -> None:
+    engine = open_engine(file, 8)
+    (trial,) = run([candidate(engine, "fp32-b8", peak_memory=lambda: 99)], golden(FEW), recipe)
+    assert (trial.name, trial.form, trial.precision) == ("fp32-b8", "fp32", "fp32")
+    assert (trial.runtime, trial.batch_size, trial.size_bytes) == ("ONNX Runtime 1", 8, 7)
+    assert (trial.verdict, trial.reason, trial.peak_memory_bytes) == ("", "", 99)
+
+
+def test_a_variant_is_compared_with_the_original_and_timed(
+    file: Path, recipe: Recipe, golden: Answering
 ) -> None:
-    broken = Candidate(
-        name="broken",
-        runtime="-",
-        precision="fp16",
-        size_bytes=1,
-        engine=Broken(folder / "model.onnx", 1),
-    )
-    good = replace(broken, name="good", engine=OnnxRuntimeEngine(folder / "model.onnx", 1))
-    found = run_trials([broken, good], SAMPLES, original, recipe, PLAN, Steps())
-    assert [(trial.verdict, trial.reason) for trial in found] == [
-        ("refused", "answers with NaN or infinity"),
-        ("", ""),
-    ]
-    assert found[0].fidelity is None
-    assert found[1].fidelity is not None
+    (trial,) = run([candidate(open_engine(file, 8))], golden(FEW), recipe)
+    assert trial.fidelity is not None
+    assert (trial.fidelity.count, trial.fidelity.top1_agreement) == (3, 1.0)
+    # Float32 sums of eight products in another order.
+    assert trial.fidelity.max_abs_deviation < 1e-5
+    assert trial.throughput is not None
+    assert trial.throughput.median_per_s > 0
+    assert trial.latency is not None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        ("reference", "what answers and speed are compared with"),
+        ("baseline", "the module as it was trained, for scale"),
+    ],
+)
+def test_what_has_a_verdict_is_timed_but_not_compared(
+    file: Path, recipe: Recipe, golden: Answering, verdict: str, reason: str
+) -> None:
+    engine = Counting(file, 1)
+    (trial,) = run([candidate(engine, verdict=verdict)], golden(FEW), recipe)
+    assert (trial.verdict, trial.reason, trial.fidelity) == (verdict, reason, None)
+    assert trial.throughput is not None
+    assert engine.asked == []
+
+
+def test_what_cannot_run_here_is_compared_but_not_timed(
+    file: Path, recipe: Recipe, golden: Answering
+) -> None:
+    (trial,) = run([candidate(open_engine(file, 1), timed=None)], golden(FEW), recipe)
+    assert trial.fidelity is not None
+    assert (trial.throughput, trial.latency, trial.peak_memory_bytes) == (None, None, None)
+
+
+def test_progress_counts_up_to_its_total(file: Path, recipe: Recipe, golden: Answering) -> None:
+    steps = Steps()
+    engine = open_engine(file, 1)
+    three = [candidate(engine, "a"), candidate(engine, "b"), candidate(engine, "c", timed=None)]
+    run_trials(three, golden(FEW), recipe, PLAN, steps)
+    # Three are compared and their memory measured, two are timed in one round.
+    assert [(done, total) for done, total, _ in steps.told] == [(done, 8) for done in range(8)]
+
+
+MANY = np.random.default_rng(6).normal(size=(5 * PART_ROWS, 8)).astype(np.float32)
+
+
+def test_a_sibling_of_the_same_answers_is_asked_for_some_of_them(
+    file: Path, recipe: Recipe, golden: Answering
+) -> None:
+    first, second = Counting(file, 1), Counting(file, 8)
+    trials = run([candidate(first, "b1"), candidate(second, "b8")], golden(MANY), recipe)
+    assert (first.asked, second.asked) == ([len(MANY)], [PART_ROWS])
+    assert trials[0].fidelity == trials[1].fidelity
+
+
+def test_a_sibling_of_other_answers_is_compared_on_all(
+    file: Path, recipe: Recipe, golden: Answering
+) -> None:
+    first, second = Counting(file, 1), Counting(file, 8, wrong=0.01)
+    trials = run([candidate(first, "b1"), candidate(second, "b8")], golden(MANY), recipe)
+    assert second.asked == [PART_ROWS, len(MANY)]
+    assert trials[1].fidelity is not None
+    # The error itself, as far as float32 holds it.
+    assert trials[1].fidelity.max_abs_deviation == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("other", [{"form": "pruned"}, {"precision": "bf16"}])
+def test_another_form_or_precision_is_compared_on_all(
+    file: Path, recipe: Recipe, golden: Answering, other: dict[str, str]
+) -> None:
+    first, second = Counting(file, 1), Counting(file, 1)
+    run([candidate(first, "a"), candidate(second, "b", **other)], golden(MANY), recipe)
+    assert second.asked == [len(MANY)]
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_a_variant_that_answers_no_numbers_is_refused_and_the_others_go_on(
+    file: Path, recipe: Recipe, golden: Answering, wrong: float
+) -> None:
+    good, broken = open_engine(file, 1), Counting(file, 1, wrong=wrong)
+    trials = run([candidate(good, "good"), candidate(broken, "broken")], golden(FEW), recipe)
+    assert (trials[0].verdict, trials[0].reason) == ("", "")
+    assert trials[0].fidelity is not None
+    assert (trials[1].verdict, trials[1].fidelity) == ("refused", None)
+    assert "the variant's answers hold NaN or infinity" in trials[1].reason
 
 
 def test_an_original_that_is_not_finite_cannot_be_compared_with(
-    folder: Path, recipe: Recipe, original: np.ndarray
+    file: Path, recipe: Recipe, golden_of: Callable[..., Golden]
 ) -> None:
-    references = open_references(folder / "model.onnx", recipe, "1")
-    with pytest.raises(UnusableInput, match="own answers to the evaluation data are not finite"):
-        run_trials(references, SAMPLES, original * np.nan, recipe, PLAN, Steps())
+    broken = golden_of({"x": FEW}, np.full((3, 4), np.nan, np.float32))
+    with pytest.raises(UnusableInput, match=r"output\.logits: FP32 answers data\.evaluation so: "):
+        run([candidate(open_engine(file, 1))], broken, recipe)
 
 
 class Deep(OnnxRuntimeEngine):
@@ -177,6 +202,6 @@ class Deep(OnnxRuntimeEngine):
         return {name: array[:, None] for name, array in super().answer(feed).items()}
 
 
-def test_answers_that_are_no_class_scores_are_named(folder: Path, recipe: Recipe) -> None:
+def test_answers_that_are_no_class_scores_are_named(file: Path, recipe: Recipe) -> None:
     with pytest.raises(UnusableInput, match=r"output\.logits: answers have shape \[3, 1, 4\]"):
-        answers_of(Deep(folder / "model.onnx", 1), SAMPLES.arrays, recipe)
+        answers_of(Deep(file, 1, literally=False), {"x": FEW}, recipe)

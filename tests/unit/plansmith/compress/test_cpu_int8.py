@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.compress.cpu_int8 import (
     Mixed,
-    Tuning,
-    has_exact_int8,
-    mixed,
     quantisable_layers,
     quantise,
+    quantise_and_search,
 )
+from plansmith.compress.exact_int8 import has_exact_int8
+from plansmith.compress.tuning import Tuning
 from plansmith.errors import UnusableInput
 
 ROWS = 64
@@ -128,14 +129,18 @@ def guilty(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tuning(guilty: Path) -> Tuning:
-    return Tuning(output="logits", original=answers(guilty, VECTORS))
+    return Tuning(
+        feed=VECTORS, output="logits", kind="logits", original=answers(guilty, VECTORS), goal=0.1
+    )
 
 
 @pytest.fixture(scope="module")
 def found(guilty: Path, tuning: Tuning, folder: Path) -> tuple[Mixed | None, Path, Said]:
     step = Said()
     to = folder / "mixed.xml"
-    return mixed(guilty, VECTORS, tuning, 0.1, to, step), to, step
+    plain = folder / "searched.xml"
+    found = quantise_and_search(guilty, tuning, plain_to=plain, mixed_to=to, step=step)
+    return found.mixed, to, step
 
 
 def answers(model: Path, feed: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -269,6 +274,7 @@ def test_it_says_nothing_leaves_nothing_at_home_and_loads_no_telemetry(
     """In a process of its own: under pytest NNCF switches its telemetry off by itself."""
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from plansmith.compress.cpu_int8 import quantise
@@ -371,22 +377,27 @@ def test_progress_is_told_for_each_layer_and_each_try(
 ) -> None:
     result, _, step = found
     assert result is not None
-    assert len(step.told) == 3 + result.tries
+    assert len(step.told) == 1 + 3 + result.tries
     assert all(0 <= done <= total for done, total, _ in step.told)
 
 
-def test_a_goal_that_plain_int8_meets_keeps_nothing(
+def test_a_goal_that_plain_int8_meets_needs_no_mix(
     guilty: Path, tuning: Tuning, tmp_path: Path
 ) -> None:
-    result = mixed(guilty, VECTORS, tuning, 1.0, tmp_path / "model.xml", Said())
-    assert result is not None
-    assert (result.kept, result.tries, result.ranking) == ((), 1, ())
-    assert result.quantised == quantisable_layers(guilty)
+    plain, mixed = tmp_path / "plain.xml", tmp_path / "mixed.xml"
+    lax = replace(tuning, goal=1.0)
+    found = quantise_and_search(guilty, lax, plain_to=plain, mixed_to=mixed, step=Said())
+    assert found.mixed is None
+    assert found.quantised == quantisable_layers(guilty)
+    assert found.loss == pytest.approx(1 - top1_agreement(tuning.original, answers(plain, VECTORS)))
+    assert not mixed.exists()
 
 
-def test_a_goal_out_of_reach_gives_none_and_writes_nothing(
+def test_a_goal_out_of_reach_gives_plain_int8_alone(
     guilty: Path, tuning: Tuning, tmp_path: Path
 ) -> None:
-    other = Tuning(output="logits", original=np.roll(tuning.original, 1, axis=1))
-    assert mixed(guilty, VECTORS, other, 0.1, tmp_path / "model.xml", Said()) is None
-    assert not list(tmp_path.iterdir())
+    plain, mixed = tmp_path / "plain.xml", tmp_path / "mixed.xml"
+    other = replace(tuning, original=np.roll(tuning.original, 1, axis=1))
+    found = quantise_and_search(guilty, other, plain_to=plain, mixed_to=mixed, step=Said())
+    assert found.mixed is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.bin", "plain.xml"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from random import Random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith.compress.mixed import Layer, flip_share, mean_kl, search
+from plansmith.compress.mixed import Layer, search
 
 # Whole numbers, so that sums are exact and "meets the goal" has no rounding in it.
 harms_and_costs = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), min_size=1, max_size=8)
@@ -176,17 +175,3 @@ def test_a_name_that_stands_twice_is_refused() -> None:
 def test_a_layer_without_a_usable_figure_cannot_exist(harm: float, cost: float) -> None:
     with pytest.raises(ValueError, match="conv"):
         Layer(name="conv", harm=harm, cost=cost)
-
-
-def test_flip_share_counts_rows_whose_first_choice_is_another() -> None:
-    original = np.array([[3, 1], [0, 1], [2, 1], [5, 6]], dtype=np.float32)
-    answers = np.array([[2, 1], [1, 0], [1, 2], [0, 9]], dtype=np.float32)
-    assert flip_share(original, answers) == 0.5
-
-
-def test_mean_kl_is_that_of_the_probabilities() -> None:
-    """By hand, from p = (3/4, 1/4) and q = (1/2, 1/2); a second row agrees up to a shift."""
-    original = np.log(np.array([[3, 1], [1, 1]], dtype=np.float32))
-    answers = np.array([[0, 0], [7, 7]], dtype=np.float32)
-    by_hand = (0.75 * math.log(1.5) + 0.25 * math.log(0.5)) / 2
-    assert mean_kl(original, answers) == pytest.approx(by_hand, rel=1e-6)
