@@ -65,10 +65,6 @@ class Builder:
             self.cache.remember(f"{self.job.name}/{stage.stage}", stage.parts)
         return folder
 
-    def evaluation(self) -> Evaluation:
-        folder = self.make(self.job.shared.data, lambda to, _: source.make_data(self.job, to))
-        return source.read_evaluation(folder)
-
     def golden(self) -> Golden:
         """The evaluation data and what the FP32 original answers."""
         job, shared = self.job, self.job.shared

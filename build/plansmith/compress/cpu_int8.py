@@ -19,8 +19,8 @@ from plansmith.compress.quiet import silenced
 from plansmith.compress.tuning import Tuning
 from plansmith.errors import UnusableInput
 from plansmith.measure import Feed, batches
+from plansmith.openvino_runtime import load_nncf, load_openvino, save_ir
 from plansmith.progress import Step
-from plansmith.untracked import load_nncf, load_openvino
 
 MIN_ROWS = 32
 # More change the ranges little and cost time; NNCF's own default.
@@ -181,10 +181,9 @@ def _least_ms(times: Sequence[dict[str, float]]) -> float:
 
 
 def _times_ms(model: Any, feed: Feed, to: Path) -> dict[str, float]:
-    openvino = load_openvino()
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".timing-") as folder:
         file = Path(folder) / "model.xml"
-        openvino.save_model(model, file, compress_to_fp16=False)
+        save_ir(model, file)
         return layer_times_ms(file, feed, rounds=TIMING_ROUNDS)
 
 
@@ -286,6 +285,5 @@ def _spread(count: int, most: int) -> NDArray[np.intp]:
 
 
 def _save(model: Any, to: Path) -> tuple[str, ...]:
-    openvino = load_openvino()
-    openvino.save_model(model, to, compress_to_fp16=False)
+    save_ir(model, to)
     return quantised_layers(model)

@@ -10,7 +10,7 @@ from typing import Any
 
 from plansmith.errors import UnusableInput
 from plansmith.measure import Feed, rows
-from plansmith.untracked import load_openvino
+from plansmith.openvino_runtime import load_openvino
 
 # Layers by which a fused node is called: what is fused into them (bias, activation) is small.
 MAIN_TYPES = frozenset({"Convolution", "GroupConvolution", "MatMul"})

@@ -108,7 +108,7 @@ def imitate(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=max(steps, 1), pct_start=0.2
     )
-    with torch.enable_grad(), _own_chance(seed):
+    with torch.enable_grad(), _own_chance(seed), _few_threads():
         student.train()
         for done, rows in enumerate(_batches(training.count, size, epochs, seed), start=1):
             optimizer.zero_grad()
@@ -155,6 +155,23 @@ def _own_chance(seed: int) -> Generator[None, None, None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _few_threads() -> Generator[None, None, None]:
+    """One thread instead of two; more stay.
+
+    OpenMP's threads wait for each other at every layer, busily. Where anything else runs on two
+    cores, a search over a small convolutional net took 256 s with both and 97 s with one.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if threads == 2 else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _forward(module: nn.Module, training: Training, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from plansmith import model_config
 from plansmith.compress.tuning import Tuning
+from plansmith.errors import PlansmithError
 from plansmith.forms import Form, name_of
 from plansmith.job import Job
 from plansmith.manifest import Machine, TargetBuild
@@ -26,39 +27,44 @@ if TYPE_CHECKING:
 def make_forms(
     base: Form, onnx_file: Path, tuning: Tuning | None, to: Path, step: Step
 ) -> list[MadeForm]:
-    """What can be made of `base` by quantisation, as IR in `to`; nothing without data."""
+    """What can be made of `base` by quantisation, as IR in `to`; nothing without data.
+
+    A form that cannot be made is a refused one: FP32 is not lost for it.
+    """
     from plansmith.compress import cpu_int8
 
     if tuning is None:
         return []
-    plain, mixed = (name_of(base.name, "int8", mixed=is_mixed) for is_mixed in (False, True))
-    found = cpu_int8.quantise_and_search(
-        onnx_file, tuning, plain_to=to / f"{plain}.xml", mixed_to=to / f"{mixed}.xml", step=step
-    )
-    int8 = replace(
+    plain, mix = (_derived(base, mixed=is_mixed) for is_mixed in (False, True))
+    files = {form.name: to / f"{form.name}.xml" for form in (plain, mix)}
+    try:
+        found = cpu_int8.quantise_and_search(
+            onnx_file, tuning, plain_to=files[plain.name], mixed_to=files[mix.name], step=step
+        )
+    except PlansmithError as error:
+        return [MadeForm(form=replace(plain, refused=str(error)), file=None)]
+    plain = replace(plain, notes=(_flips(found.loss, tuning),))
+    made = [MadeForm(form=plain, file=files[plain.name].name)]
+    if found.mixed is not None:
+        notes = (_flips(found.mixed.loss, tuning), f"found in {found.mixed.tries} tries")
+        mix = replace(mix, kept_layers=found.mixed.kept, notes=notes)
+        made.append(MadeForm(form=mix, file=files[mix.name].name))
+    elif found.loss > tuning.goal:
+        why = f"no mix of INT8 and FP32 keeps {tuning.goal:.2%} on the calibration samples"
+        made.append(MadeForm(form=replace(mix, refused=why), file=None))
+    return made
+
+
+def _derived(base: Form, *, mixed: bool) -> Form:
+    return replace(
         base,
-        name=plain,
+        name=name_of(base.name, "int8", mixed=mixed),
         precision="int8",
         parent=base.name,
         tool="NNCF post-training quantisation",
         attempts=(),
-        notes=(_flips(found.loss, tuning),),
+        notes=(),
     )
-    made = [MadeForm(form=int8, file=f"{plain}.xml")]
-    if found.loss <= tuning.goal:
-        return made
-    if found.mixed is None:
-        why = f"no mix of INT8 and FP32 keeps {tuning.goal:.2%} on the calibration samples"
-        made.append(MadeForm(form=replace(int8, name=mixed, refused=why, notes=()), file=None))
-    else:
-        form = replace(
-            int8,
-            name=mixed,
-            kept_layers=found.mixed.kept,
-            notes=(_flips(found.mixed.loss, tuning), f"found in {found.mixed.tries} tries"),
-        )
-        made.append(MadeForm(form=form, file=f"{mixed}.xml"))
-    return made
 
 
 def _flips(loss: float, tuning: Tuning) -> str:

@@ -1,7 +1,8 @@
-"""The targets tensorrt and tensorrt-rtx: typed and quantised graphs, engines, and their trials.
+"""The targets tensorrt and tensorrt-rtx: engines and their trials, one code for two libraries.
 
-Both run the same code over two libraries. A graph carries its precision, so its accuracy is that of
-the engine but for rounding, and can be judged where no GPU is; its speed cannot.
+A graph carries its precision, so its answers can be judged where no GPU is: in FP32 arithmetic with
+FP16's rounding, and with Q/DQ as they stand. An engine's differ in the order of its sums. Its speed
+cannot be told without a GPU.
 """
 
 from __future__ import annotations
@@ -11,19 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from plansmith import model_config
-from plansmith.compress.tuning import Tuning
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import Profile, profile_for
 from plansmith.errors import LacksSomething
-from plansmith.forms import Form, name_of
 from plansmith.job import Job
 from plansmith.manifest import TargetBuild
-from plansmith.measure import Feed
-from plansmith.progress import Step
+from plansmith.measure import Engine
 from plansmith.recipe import Recipe
 from plansmith.stages.products import CompiledForm, Golden, MadeForm
 from plansmith.targets import onnxruntime, tensorrt, tensorrt_rtx
@@ -32,8 +27,6 @@ from plansmith.trials import Candidate
 RTX = "tensorrt-rtx"
 # Megabytes of engine files and the layers beside them: only the engines are served.
 PLAN_SUFFIX = ".plan"
-# Of the runs that only tell how good a graph's answers are.
-BATCH_SIZE = 8
 
 
 def require(target: str, model: str, container: str | None = None) -> None:
@@ -48,107 +41,6 @@ def require(target: str, model: str, container: str | None = None) -> None:
             f"this machine's TensorRT is not known to be that of release {container}; its image "
             f"builds:\n{tensorrt.docker_command(model, container)}"
         )
-
-
-def make_forms(
-    job: Job, base: Form, onnx_file: Path, tuning: Tuning | None, to: Path, step: Step
-) -> list[MadeForm]:
-    """What can be made of `base` by precision, as ONNX files in `to`; FP32 alone without data."""
-    import onnx
-
-    from plansmith.compress import fp16, qdq, qdq_mixed
-    from plansmith.compress.graph_size import measure_size
-
-    if tuning is None:
-        return []
-    model, made = onnx.load(onnx_file), list[MadeForm]()
-
-    def answer(graph: onnx.ModelProto, feed: Feed) -> NDArray[np.float32]:
-        engine = onnxruntime.open_engine(graph.SerializeToString(), BATCH_SIZE, literally=True)
-        return engine.answer(feed)[tuning.output].astype(np.float32)
-
-    def add(form: Form, graph: onnx.ModelProto | None) -> None:
-        file = f"{form.name}.onnx" if graph is not None else None
-        if graph is not None and file is not None:
-            onnx.save(graph, to / file)
-            size = measure_size(graph)
-            form = replace(form, macs=size.macs, parameters=size.parameters)
-        made.append(MadeForm(form=form, file=file))
-
-    def derived(precision: str, tool: str, *, mixed: bool = False) -> Form:
-        name = name_of(base.name, precision, mixed=mixed)
-        return replace(
-            base, name=name, precision=precision, parent=base.name, tool=tool, notes=(), attempts=()
-        )
-
-    step.update(0, 3, f"{name_of(base.name, 'fp16')}: ranges of all tensors")
-    typed = fp16.to_fp16(model, tuning.feed)
-    half = derived("fp16", "ModelOpt AutoCast")
-    if typed.overflows:
-        worst = ", ".join(f"{one.layer} ({one.max_abs:.3g})" for one in typed.overflows[:4])
-        more = f" and {len(typed.overflows) - 4} more" if len(typed.overflows) > 4 else ""
-        why = f"overflows FP16, whose largest number is 65504, in {worst}{more}"
-        add(replace(half, refused=why), None)
-        half = derived("fp16", "ModelOpt AutoCast", mixed=True)
-    add(replace(half, kept_layers=typed.fp32_layers), typed.model)
-    if job.recipe.engine.sparse:
-        step.update(1, 3, "2:4")
-        made += _sparse(base, model, tuning, to)
-    step.update(1, 3, name_of(base.name, "int8"))
-    method = job.recipe.quantize.method
-    quantised = qdq.to_int8(model, tuning.feed, method=method, high_precision="fp32")
-    tool = f"ModelOpt, explicit Q/DQ, {method} calibration"
-    kept = quantised.kept_layers
-    graph = fp16.to_fp16(quantised.model, tuning.feed).model
-    loss = tuning.loss(answer(quantised.model, tuning.feed))
-    note = f"{loss:.2%} of {tuning.count} calibration samples change their top-1 answer"
-    int8 = derived("int8", tool)
-    add(replace(int8, kept_layers=kept, kept_precision="fp16", notes=(note,)), graph)
-    if loss > tuning.goal:
-        found = qdq_mixed.find_kept_layers(
-            quantised.model, quantised.quantised_layers, tuning, answer, step.update
-        )
-        mixed = derived("int8", tool, mixed=True)
-        if found is None:
-            why = (
-                f"no mix of INT8 and FP16 keeps the loss on the calibration samples below "
-                f"{tuning.goal:.2%}"
-            )
-            add(replace(mixed, refused=why), None)
-        else:
-            graph = fp16.to_fp16(
-                qdq_mixed.without(quantised.model, quantised.quantised_layers, found.layers),
-                tuning.feed,
-            ).model
-            note = f"{found.loss:.2%} of {tuning.count} calibration samples change their answer"
-            layers = (*kept, *found.layers)
-            mixed = replace(mixed, kept_layers=layers, kept_precision="fp16", notes=(note,))
-            add(mixed, graph)
-    return made
-
-
-def _sparse(base: Form, model: object, tuning: Tuning, to: Path) -> list[MadeForm]:
-    import onnx
-
-    from plansmith.compress import fp16, sparse
-
-    assert isinstance(model, onnx.ModelProto)
-    thinned, report = sparse.to_2_4(model)
-    name = name_of(base.name, "fp16-sparse")
-    onnx.save(fp16.to_fp16(thinned, tuning.feed).model, to / f"{name}.onnx")
-    form = replace(
-        base,
-        name=name,
-        precision="fp16",
-        parent=base.name,
-        tool="ModelOpt 2:4 and AutoCast",
-        attempts=(),
-        notes=(
-            f"2:4 in {len(report.layers)} of {len(report.layers) + len(report.skipped)} layers, "
-            f"{report.zero_share:.0%} of the weights are zero",
-        ),
-    )
-    return [MadeForm(form=form, file=f"{name}.onnx")]
 
 
 def compile_form(
@@ -229,10 +121,7 @@ def candidates(
         if plan is not None:
             open_engine = tensorrt_rtx.open_engine if target == RTX else tensorrt.open_engine
             engine = open_engine(folder / plan, size)
-        literally = form.form.precision == "int8"
-        answering = engine or onnxruntime.open_engine(
-            graphs[form.form.name], size, literally=literally
-        )
+        answering = engine or _graph_engine(graphs[form.form.name], size)
         found.append(
             Candidate(
                 name=form.form.name,
@@ -246,6 +135,16 @@ def candidates(
             )
         )
     return found
+
+
+def _graph_engine(graph: Path, batch_size: int) -> Engine:
+    """What answers as the engine that was built from `graph` would."""
+    import onnx
+
+    from plansmith.compress.rounding import in_fp32
+
+    model = in_fp32(onnx.load(graph)).SerializeToString()
+    return onnxruntime.open_engine(model, batch_size, literally=True)
 
 
 def _runtime(target: str, tools: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from plansmith.keys import COMPILE_TOOLS, MEASURE_TOOLS, QUANTIZE_TOOLS
 from plansmith.manifest import TargetBuild, Trial
 from plansmith.measure import rows
 from plansmith.progress import Step
-from plansmith.stages import cpu, gpu, products
+from plansmith.stages import cpu, gpu, gpu_forms, products
 from plansmith.stages.products import CompiledForm, Golden, MadeForm, Measured
 
 CPU = "cpu"
@@ -113,7 +113,7 @@ def make_quantized(
             if target == CPU:
                 made += cpu.make_forms(base.form, graph, tuning, to, step)
             else:
-                made += gpu.make_forms(job, base.form, graph, tuning, to, step)
+                made += gpu_forms.make_forms(job.recipe, base.form, graph, tuning, to, step)
     products.write_json(to / products.FORMS_FILE, tuple(made))
 
 

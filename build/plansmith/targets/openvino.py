@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from plansmith import model_config
 from plansmith.errors import UnusableInput
 from plansmith.forms import Form, name_of
 from plansmith.measure import Feed, batches
+from plansmith.openvino_runtime import load_openvino, save_ir
 from plansmith.recipe import Recipe
-from plansmith.untracked import load_openvino
 
 MODEL_FILE = "model.xml"
 # OpenVINO's names: INFERENCE_PRECISION_HINT, docs "Precision Control".
@@ -112,11 +111,7 @@ def compile_model(onnx_file: Path, folder: Path) -> None:
     except RuntimeError as error:
         told = " ".join(str(error).split())
         raise UnusableInput(f"OpenVINO cannot read the model: {told}") from error
-    try:
-        # Half-precision weights would change the FP32 variant; the engine chooses its precision.
-        openvino.save_model(read, to, compress_to_fp16=False)
-    except RuntimeError as error:  # its streams' own, which do not say why
-        raise OSError(errno.EIO, "cannot be written whole", str(to)) from error
+    save_ir(read, to)
 
 
 def serving_config(

@@ -108,6 +108,14 @@ def test_the_random_state_and_the_teacher_stay_as_they_were() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(teacher), strict=True))
 
 
+def test_the_number_of_threads_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    distil(network(1), network(0), samples(rows=8), epochs=1, seed=0, tick=unheard)
+    assert set_to == [1, 2]
+
+
 def test_the_student_is_left_ready_to_answer() -> None:
     student = network(1).train()
     distil(student, network(0), samples(), epochs=1, seed=0, tick=unheard)

@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 
 WIDTH = 64
 LAYERS = ("first", "second", "third", "last")
-# The hidden values reach some tens: so scaled they are beyond FP16's 65504, the weights are not.
-BEYOND_FP16 = 1e4
+# Largest number of FP16: 65504. Weights of 1 and hidden values of some tens, so scaled, are beyond.
+BEYOND_FP16 = 1e6
 CALIBRATION, EVALUATION, TRAINING = slice(0, 256), slice(256, 956), slice(956, None)
 
 
@@ -69,7 +69,7 @@ def plain() -> onnx.ModelProto:
 
 
 def overflowing() -> onnx.ModelProto:
-    """What "second" gives is beyond FP16's largest number; the answers are not."""
+    """Weights of "second" and what it gives are beyond FP16's range; the answers are not."""
     return _graph(np.full(WIDTH, BEYOND_FP16, np.float32))
 
 
@@ -82,7 +82,7 @@ def lopsided() -> onnx.ModelProto:
 
 
 def vanishing() -> onnx.ModelProto:
-    """"third" reads only the small channels, and what it gives is divided by its own length.
+    """ "third" reads only the small channels, and what it gives is divided by its own length.
 
     Where one scale for all channels makes the small ones zero that is 0 / 0.
     """

@@ -90,7 +90,7 @@ def refused(folder: Path, cache: Cache) -> Callable[..., str]:
 
 
 def one_node(node: onnx.NodeProto, *, domain: str = "") -> onnx.ModelProto:
-    """x [batch, 64] → ReduceSum and the like of it as logits [batch, 10]: first columns, `node`."""
+    """x [batch, 64] → its first ten columns, "part" → `node` → logits [batch, 10]."""
     first = [
         helper.make_node("Constant", [], ["ends"], value_ints=[CLASSES]),
         helper.make_node("Constant", [], ["starts"], value_ints=[0]),
@@ -310,9 +310,8 @@ def test_a_file_that_is_no_image_is_named_and_counted(
     assert "007.png" in message
 
 
-def test_images_that_may_be_missing_are_left_out_and_told(
-    folder: Path, pictures: Path, cache: Cache
-) -> None:
+@pytest.mark.usefixtures("pictures")
+def test_images_that_may_be_missing_are_left_out_and_told(folder: Path, cache: Cache) -> None:
     edit(folder, "[budget]", "max_undecodable = 0.01\n\n[budget]")
     edit(folder, "max_drop = 0.05", "max_drop = 0.05\naccept_not_proven = true")
     found = run(folder, cache).manifest
@@ -378,9 +377,10 @@ def test_a_disk_that_is_full_before_the_cache_has_a_folder(
 STAGES = ("data", "export", "clean", "reference", "cpu: quantize", "cpu: compile", "cpu: measure")
 
 
+@pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_disk_that_is_full_in_the_middle_of_a_stage(
-    folder: Path, refused: Callable[..., str], cache: Cache, silent: None, stage: str
+    folder: Path, refused: Callable[..., str], cache: Cache, stage: str
 ) -> None:
     # Another build, of which the cache has all but this stage.
     edit(folder, "p99_ms = 100", "p99_ms = 50")

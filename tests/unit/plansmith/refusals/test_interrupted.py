@@ -1,4 +1,4 @@
-"""Builds that are stopped, or that run beside another one: nothing is lost, nothing half-written."""
+"""Builds that are stopped, or run beside another one: nothing is lost, nothing half-written."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""OpenVINO and NNCF without the reports that they send about their use."""
+"""OpenVINO and NNCF without the reports that they send about their use; and IR files, whole."""
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from plansmith.errors import LacksSomething
@@ -31,6 +33,18 @@ def load_nncf() -> Any:
         except ImportError as error:
             raise LacksSomething("NNCF is not installed: pip install nncf") from error
     return nncf
+
+
+def save_ir(model: Any, to: Path) -> None:
+    """Writes `model` to `to`, an .xml, and the .bin beside it; weights keep their precision.
+
+    Raises OSError where they cannot be written whole. Half-precision weights would change the FP32
+    variant; an engine chooses its precision.
+    """
+    try:
+        load_openvino().save_model(model, to, compress_to_fp16=False)
+    except RuntimeError as error:  # its streams' own, which do not say why
+        raise OSError(errno.EIO, "cannot be written whole", str(to)) from error
 
 
 @contextmanager
