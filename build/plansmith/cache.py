@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +44,19 @@ class Cache:
             shutil.rmtree(folder)
 
     def remember(self, name: str, parts: Mapping[str, str]) -> None:
-        """Notes what went into the newest product called `name`: see `recall`."""
+        """Notes what went into the newest product called `name`: see `recall`.
+
+        A note that cannot be written is none: the product is there all the same.
+        """
         file = self.root / "inputs" / f"{name}.json"
         text = json.dumps(dict(parts))
-        if file.is_file() and file.read_text() == text:
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(f"{_UNFINISHED}{os.getpid()}-{file.name}")
-        unfinished.write_text(text)
-        unfinished.replace(file)
+        with suppress(OSError):
+            if file.is_file() and file.read_text() == text:
+                return
+            file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(text)
+            unfinished.replace(file)
 
     def recall(self, name: str) -> dict[str, str] | None:
         """What was remembered of `name` last, or None. It is only told to people."""

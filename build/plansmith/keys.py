@@ -78,7 +78,7 @@ def for_model(
 
     `tools`: the versions of all installed distributions, by name.
     """
-    specs = repr([tensor.spec for tensor in recipe.inputs])
+    specs = repr([(tensor.spec, tensor.range) for tensor in recipe.inputs])
     outputs = repr([(one.spec, one.kind) for one in recipe.outputs])
     data = StageKey(
         stage="data",
@@ -94,7 +94,7 @@ def for_model(
         stage="export",
         parts={
             "source": repr(recipe.source),
-            "inputs": repr(recipe.inputs),
+            "inputs": repr([(tensor.spec, tensor.preprocess) for tensor in recipe.inputs]),
             "outputs": outputs,
             **_of(origins, "source", "architecture"),
             **_versions(EXPORT_TOOLS, tools),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -34,8 +35,28 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     for name in (".venv", ".venv-server"):
-        (folder / name).symlink_to(ROOT / name)
+        (folder / name).mkdir()
+        for entry in (ROOT / name).iterdir():
+            (folder / name / entry.name).symlink_to(entry)
+        (folder / name / ".made-from").unlink(missing_ok=True)
+    _stamp(folder)
     return folder
+
+
+def _stamp(folder: Path) -> None:
+    """As if both environments had just been made for the copy in `folder`.
+
+    Else `make` would install that copy into this checkout's own, where it stayed after the test.
+    """
+    spec = importlib.util.spec_from_file_location("install", folder / "deploy" / "install.py")
+    assert spec is not None
+    assert spec.loader is not None
+    installer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(installer)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_install_main", "_install_server"):
+            patch.setattr(installer, name, lambda: None)
+        assert installer.main() == 0
 
 
 def test_the_five_minute_path_works_as_written(checkout: Path) -> None:

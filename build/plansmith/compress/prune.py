@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # layer, so at the square root of it in channels.
 HALVING = math.sqrt(0.5)
 # The search ends where the largest network that failed has this share of the MACs of the smallest
-# that recovered: closer is not worth a training.
-CLOSE = 0.7
+# that recovered: closer is not worth a training. Halves, as rounding leaves them, are not close.
+CLOSE = 0.55
 
 Tick = Callable[[int, int, str], None]
 
@@ -46,9 +46,14 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """The smallest network that recovered, in eval mode, and all that were tried, in order."""
+    """The smallest network that recovered, in eval mode, and all that were tried, in order.
+
+    `milder` is the next larger one that recovered, None where there is none: what to fall back on
+    where other samples than the tuning's say that the smallest lost too much.
+    """
 
     module: nn.Module
+    milder: nn.Module | None
     macs_before: int
     macs_after: int
     parameters_before: int
@@ -94,6 +99,7 @@ def prune(
     macs_before = count_macs(original, example_inputs)
 
     best, best_ratio, best_macs = original, 0.0, macs_before
+    milder: nn.Module | None = None
     failed: Attempt | None = None
     attempts: list[Attempt] = []
     while len(attempts) < max_attempts and (failed is None or failed.macs < CLOSE * best_macs):
@@ -114,6 +120,7 @@ def prune(
         )
         attempts.append(attempt)
         if attempt.kept_budget:
+            milder = None if best is original else best
             best, best_ratio, best_macs = student, ratio, macs
         else:
             failed = attempt
@@ -127,6 +134,7 @@ def prune(
         return NotRecovered(attempts=tuple(attempts))
     return Pruned(
         module=best,
+        milder=milder,
         macs_before=macs_before,
         macs_after=best_macs,
         parameters_before=count_parameters(module),

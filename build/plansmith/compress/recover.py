@@ -62,7 +62,7 @@ def answers(module: nn.Module, training: Training) -> torch.Tensor:
     import torch
 
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _few_threads():
         rows = np.arange(training.count)
         parts = [
             _forward(module, training, rows[start : start + ANSWER_BATCH_SIZE])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith.errors import UnusableInput
+from plansmith.recipe import Input
 from plansmith.recipe.functions import call_function
 from plansmith.tensors import TensorSpec
 
@@ -65,6 +66,18 @@ def rows_for(key: str, place: str, loaded: Mapping[str, Any], spec: TensorSpec) 
     if array.dtype.kind == "f":
         _refuse_unknown(key, f"{place}: {name}", array)
     return np.ascontiguousarray(array)
+
+
+def refuse_outside(key: str, place: str, array: NDArray[Any], tensor: Input) -> None:
+    """Refuses values that the recipe excludes: scaled twice, say, or not at all."""
+    if tensor.range is None:
+        return
+    low, high = float(array.min()), float(array.max())
+    if low < tensor.range[0] or high > tensor.range[1]:
+        raise UnusableInput(
+            f"{key}: {place}: {tensor.spec.name} holds values from {low:g} to {high:g}; the "
+            f"recipe's input.{tensor.spec.name}.range is {list(tensor.range)}"
+        )
 
 
 def _refuse_unknown(key: str, where: str, array: NDArray[Any]) -> None:

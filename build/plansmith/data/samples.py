@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plansmith.data.columns import LABELS, Classes, folder_labels, label_indices
 from plansmith.data.images import load_images
-from plansmith.data.reading import as_array, read_arrays, rows_for
+from plansmith.data.reading import as_array, read_arrays, refuse_outside, rows_for
 from plansmith.errors import UnusableInput
 from plansmith.recipe import Recipe
 
@@ -160,6 +160,8 @@ def _read(recipe: Recipe, key: str, place: str, folder: Path) -> _Raw:
         raise UnusableInput(
             f"{key}: {place}: needs the same number of samples, above 0, has {counts}"
         )
+    for tensor in recipe.inputs:
+        refuse_outside(key, place, arrays[tensor.spec.name], tensor)
     labels = None if LABELS in names else given.get(LABELS)
     return _Raw(samples=_samples(arrays), labels=labels)
 

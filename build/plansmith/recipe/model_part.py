@@ -10,6 +10,7 @@ from plansmith.recipe.reader import (
     as_function,
     as_numbers,
     as_positives,
+    as_range,
     as_shape,
     as_text,
     listed,
@@ -98,12 +99,15 @@ def _spec(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> Te
 
 
 def _input(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> Input | None:
-    reader.keys(table, path, ("dtype", "shape", "preprocess"))
+    reader.keys(table, path, ("dtype", "shape", "range", "preprocess"))
     spec = _spec(reader, table, path)
-    preprocess = None
+    limits, preprocess = None, None
+    if "range" in table:
+        expected = "[smallest, largest] of the values in the data"
+        limits = reader.value(table, (*path, "range"), as_range, expected)
     if "preprocess" in table:
         preprocess = _preprocess(reader, table, (*path, "preprocess"), spec)
-    return None if spec is None else Input(spec=spec, preprocess=preprocess)
+    return None if spec is None else Input(spec=spec, preprocess=preprocess, range=limits)
 
 
 def _preprocess(

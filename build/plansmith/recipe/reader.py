@@ -183,6 +183,14 @@ def as_numbers(raw: Any) -> tuple[float, ...] | None:
     return None if None in numbers else tuple(cast("list[float]", numbers))
 
 
+def as_range(raw: Any) -> tuple[float, float] | None:
+    """Two numbers, the first not above the second."""
+    numbers = as_numbers(raw)
+    if numbers is None or len(numbers) != 2 or numbers[0] > numbers[1]:
+        return None
+    return numbers[0], numbers[1]
+
+
 def as_positives(raw: Any) -> tuple[float, ...] | None:
     """A list of positive numbers; one alone is a list of one."""
     numbers = as_numbers(raw if isinstance(raw, list) else [raw])

@@ -45,10 +45,14 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What callers send, and what the graph does to it first."""
+    """What callers send, and what the graph does to it first.
+
+    `range` are the smallest and the largest value that the data may hold, or None.
+    """
 
     spec: TensorSpec
     preprocess: Preprocess | None
+    range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

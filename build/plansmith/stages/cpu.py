@@ -187,11 +187,6 @@ def open_baselines(module: torch.nn.Module, recipe: Recipe, version: str) -> lis
     return found
 
 
-def artifacts(folder: Path) -> dict[str, Path]:
-    """The files of a form's folder that a server loads."""
-    return {path.name: path for path in folder.iterdir()}
-
-
 def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:
     """How Triton is to serve the chosen variant of `build`."""
     # The machine that measured, not this one: its variants are what the names stand for.

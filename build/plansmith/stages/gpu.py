@@ -25,8 +25,6 @@ from plansmith.targets import onnxruntime, tensorrt, tensorrt_rtx
 from plansmith.trials import Candidate
 
 RTX = "tensorrt-rtx"
-# Megabytes of engine files and the layers beside them: only the engines are served.
-PLAN_SUFFIX = ".plan"
 
 
 def require(target: str, model: str, container: str | None = None) -> None:
@@ -159,11 +157,6 @@ def _plan_for(passports: Sequence[EnginePassport], gpu: tensorrt.Gpu | None) -> 
         return None
     fits = [one.file for one in passports if gpu.compute_capability in one.compute_capabilities]
     return fits[0] if fits else None
-
-
-def artifacts(folder: Path) -> dict[str, Path]:
-    """The files of a form's folder that a server loads."""
-    return {path.name: path for path in folder.iterdir() if path.suffix == PLAN_SUFFIX}
 
 
 def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:

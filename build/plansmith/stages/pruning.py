@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedModel:
-    """`model` is None where not even the mildest attempt recovered; all aimed at `goal`."""
+    """`models` are the smallest first, none where nothing recovered; all aimed at `goal`."""
 
-    model: onnx.ModelProto | None
+    models: tuple[onnx.ModelProto, ...]
     attempts: tuple[Attempt, ...]
     goal: float
 
@@ -62,9 +62,10 @@ def prune_module(job: Job, calibration: Path, step: Step) -> PrunedModel:
             tick=step.update,
         )
         if isinstance(found, NotRecovered):
-            return PrunedModel(model=None, attempts=found.attempts, goal=goal)
-        model = export_module(found.module, recipe)
-    return PrunedModel(model=model, attempts=found.attempts, goal=goal)
+            return PrunedModel(models=(), attempts=found.attempts, goal=goal)
+        modules = (found.module, found.milder)
+        models = tuple(export_module(one, recipe) for one in modules if one is not None)
+    return PrunedModel(models=models, attempts=found.attempts, goal=goal)
 
 
 def _network_inputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,7 +48,7 @@ def require(target: str, model: str, container: str | None = None) -> None:
 
 
 def make_pruned(job: Job, calibration: Path, to: Path, step: Step) -> None:
-    """The form "pruned": as small as the budget lets it be, or refused."""
+    """The form "pruned", as small as the budget lets it be, and a milder one; or a refused form."""
     import onnx
 
     from plansmith.compress.clean import clean
@@ -62,31 +62,25 @@ def make_pruned(job: Job, calibration: Path, to: Path, step: Step) -> None:
         tool="torch-pruning and distillation",
         macs=None,
         parameters=0,
-        attempts=tuple(
-            PruneAttempt(
-                ratio=one.ratio,
-                macs=one.macs,
-                parameters=one.parameters,
-                loss=one.loss,
-                kept_budget=one.kept_budget,
-            )
-            for one in pruned.attempts
-        ),
+        attempts=tuple(PruneAttempt(**asdict(one)) for one in pruned.attempts),
     )
-    file = None
-    if pruned.model is None:
+    made: list[MadeForm] = []
+    for name, model in zip(("pruned", "pruned-milder"), pruned.models, strict=False):
+        cleaned = clean(model)
+        onnx.save(cleaned.model, to / f"{name}.onnx")
+        size = cleaned.after
+        sized = replace(form, name=name, macs=size.macs, parameters=size.parameters)
+        made.append(MadeForm(form=sized, file=f"{name}.onnx"))
+        form = replace(form, attempts=())  # once is enough to tell them
+    if not made:
         mildest = min(pruned.attempts, key=lambda one: one.ratio)
-        form = replace(
-            form,
-            refused=f"did not recover: with {mildest.ratio:.0%} of the channels removed it still "
-            f"lost {mildest.loss:.2%} on the calibration samples, allowed is {pruned.goal:.2%}",
+        why = (
+            f"did not recover: with {mildest.ratio:.0%} of the channels removed it still lost "
+            f"{mildest.loss:.2%} on the calibration samples; with its standard error that has to "
+            f"stay within {pruned.goal:.2%}"
         )
-    else:
-        cleaned = clean(pruned.model)
-        onnx.save(cleaned.model, to / products.ONNX_FILE)
-        file = products.ONNX_FILE
-        form = replace(form, macs=cleaned.after.macs, parameters=cleaned.after.parameters)
-    products.write_json(to / products.FORMS_FILE, (MadeForm(form=form, file=file),))
+        made.append(MadeForm(form=replace(form, refused=why), file=None))
+    products.write_json(to / products.FORMS_FILE, tuple(made))
 
 
 def make_quantized(
@@ -214,7 +208,7 @@ def judge(job: Job, target: str, forms: Path, compiled: Path, measured: Path) ->
         tools=found.tools,
         forms=made,
         trials=trials,
-        artifacts=cpu.artifacts(folder) if target == CPU else gpu.artifacts(folder),
+        artifacts={path.name: path for path in folder.iterdir()},
         passports=passports,
     )
 

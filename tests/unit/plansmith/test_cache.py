@@ -72,6 +72,28 @@ def test_a_dropped_product_is_made_anew(cache: Cache) -> None:
     cache.drop("export", "k")  # and dropping what is not there is no error
 
 
+def test_what_went_into_the_newest_product_is_remembered(cache: Cache) -> None:
+    assert cache.recall("tiny/cpu: compile") is None
+    for version in ("1", "2"):
+        cache.remember("tiny/cpu: compile", {"openvino": version, "caf\xe9": "\n"})
+    assert cache.recall("tiny/cpu: compile") == {"openvino": "2", "caf\xe9": "\n"}
+    assert cache.recall("tiny/export") is None
+    assert leftovers(cache) == []
+
+
+def test_a_note_that_was_broken_is_none(cache: Cache) -> None:
+    cache.remember("tiny/export", {"torch": "1"})
+    (cache.root / "inputs" / "tiny" / "export.json").write_text('{"torch": ')
+    assert cache.recall("tiny/export") is None
+
+
+def test_a_note_that_cannot_be_written_fails_no_build(cache: Cache) -> None:
+    cache.root.mkdir()
+    (cache.root / "inputs").write_text("in the way")
+    cache.remember("tiny/export", {"torch": "1"})
+    assert cache.recall("tiny/export") is None
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UnusableInput("bad"), ValueError("bug")])
 def test_an_interrupted_stage_leaves_nothing_and_its_error_as_it_was(
     cache: Cache, error: BaseException

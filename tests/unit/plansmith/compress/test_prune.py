@@ -128,6 +128,20 @@ def test_a_pruned_network_answers_as_well_as_the_budget_says(trained: nn.Module)
     assert last.macs == result.macs_after < result.macs_before / 2
 
 
+def test_the_next_larger_network_that_recovered_is_there_to_fall_back_on(
+    trained: nn.Module,
+) -> None:
+    one = found_by(trained, goal=0.02, max_attempts=1)
+    two = found_by(trained, goal=0.03, max_attempts=2)
+    assert isinstance(one, Pruned)
+    assert one.milder is None
+    assert isinstance(two, Pruned)
+    kept = [attempt.macs for attempt in two.attempts if attempt.kept_budget]
+    assert len(kept) == 2
+    assert two.milder is not None
+    assert [count_macs(net, example()) for net in (two.milder, two.module)] == kept
+
+
 def test_without_labels_the_original_is_what_counts(trained: nn.Module) -> None:
     images = torch.from_numpy(digits(1200, 1797).inputs[0])
     result = found_by(trained, goal=0.05, labels=False, max_attempts=1)

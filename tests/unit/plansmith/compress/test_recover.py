@@ -113,7 +113,7 @@ def test_the_number_of_threads_comes_back(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(torch, "set_num_threads", set_to.append)
     distil(network(1), network(0), samples(rows=8), epochs=1, seed=0, tick=unheard)
-    assert set_to == [1, 2]
+    assert set_to == [1, 2, 1, 2]  # for the teacher's answers, then for the lessons
 
 
 def test_the_student_is_left_ready_to_answer() -> None:
