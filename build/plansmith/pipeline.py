@@ -116,9 +116,7 @@ class Builder:
         job, keys = self.job, self.job.keys[target]
         forms = self.make(
             keys.quantize,
-            lambda to, step: targets.make_quantized(
-                job, target, bases, golden.onnx_file, calibration, to, step
-            ),
+            lambda to, step: targets.make_quantized(job, target, bases, calibration, to, step),
         )
         compiled = self.make(
             keys.compile,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +75,9 @@ def run_trials(
         except ValueError as error:
             faults[one.name] = str(error)
     timings = _time(timed, golden, plan, tick) if timed else {}
+    peaks = _peak_memories(candidates, tick)
     trials: list[Trial] = []
     for one in candidates:
-        tick(f"memory of {one.name}")
         throughput, latency = timings.get(one.name, (None, None))
         verdict = one.verdict or ("refused" if one.name in faults else "")
         trials.append(
@@ -91,10 +93,24 @@ def run_trials(
                 fidelity=fidelities[one.name],
                 verdict=verdict,
                 reason=faults.get(one.name) or _DESCRIPTIONS.get(verdict, ""),
-                peak_memory_bytes=one.peak_memory() if one.peak_memory else None,
+                peak_memory_bytes=peaks[one.name],
             )
         )
     return tuple(trials)
+
+
+def _peak_memories(
+    candidates: Sequence[Candidate], tick: Callable[[str], None]
+) -> dict[str, int | None]:
+    """Several at a time: each is a process of its own, and others' load changes no peak."""
+
+    def measure(one: Candidate) -> int | None:
+        tick(f"memory of {one.name}")
+        return one.peak_memory() if one.peak_memory else None
+
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        found = pool.map(measure, candidates)
+        return dict(zip((one.name for one in candidates), found, strict=True))
 
 
 _DESCRIPTIONS = {

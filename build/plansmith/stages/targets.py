@@ -87,13 +87,11 @@ def make_quantized(
     job: Job,
     target: str,
     bases: tuple[Path, ...],
-    onnx_file: Path,
     calibration: Path | None,
     to: Path,
     step: Step,
 ) -> None:
     """All forms for `target`: the bases, and what can be made of each by precision."""
-    tuning = _tuning(job, onnx_file, calibration)
     made: list[MadeForm] = []
     for folder in bases:
         for base in products.read_forms(folder):
@@ -104,6 +102,7 @@ def make_quantized(
             copy = to / f"{base.form.name}.onnx"
             copy.hardlink_to(graph)
             made.append(MadeForm(form=base.form, file=copy.name))
+            tuning = _tuning(job, graph, calibration)
             if target == CPU:
                 made += cpu.make_forms(base.form, graph, tuning, to, step)
             else:
@@ -112,7 +111,11 @@ def make_quantized(
 
 
 def _tuning(job: Job, onnx_file: Path, calibration: Path | None) -> Tuning | None:
-    """The calibration samples and what the original answers to them."""
+    """The calibration samples and what the base that is quantised answers to them.
+
+    Not what the trained model does: a pruned base has used up a part of the budget already, and
+    what quantising it adds could not be told from that.
+    """
     from plansmith.data.samples import load_samples
     from plansmith.targets import onnxruntime
     from plansmith.trials import answers_of

@@ -222,6 +222,8 @@ def test_no_two_stages_share_a_key() -> None:
         (("source", "architecture"), "net.py:other", EXPORT),
         (("inputs", 0, "preprocess", "mean"), (0.0, 0.0, 0.0), EXPORT),
         (("inputs", 0, "spec", "shape"), (9, 9, 3), DATA | EXPORT),
+        # What samples may be, not what the graph does.
+        (("inputs", 0, "range"), (0.0, 9.0), DATA),
         (("outputs", 0, "kind"), "probabilities", DATA | EXPORT),
         (("data", "evaluation"), "other.npz", DATA),
         (("data", "pictures"), None, DATA),

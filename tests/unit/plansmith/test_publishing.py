@@ -24,6 +24,8 @@ Edit = Callable[[str, str], None]
 CPU, RTX = "cpu", "tensorrt-rtx"
 IR = ("model.bin", "model.xml")
 PLANS = ("model-rtx-cc86.plan", "model-rtx-cc89.plan")
+# With the layers of each, for people.
+ENGINES = ("model-rtx-cc86.layers.json", PLANS[0], "model-rtx-cc89.layers.json", PLANS[1])
 pytestmark = [
     pytest.mark.usefixtures("quick_builds"),
     pytest.mark.skipif(
@@ -53,8 +55,8 @@ def assert_whole(folder: Path, version: int, build: TargetBuild) -> None:
 def test_one_version_holds_all_targets(two_targets: Path, run: Run) -> None:
     found = built(run())
     assert (found.version, found.targets) == (1, (CPU, RTX))
-    assert files_of(two_targets, 1) == {*IR, *PLANS}
-    for target, names in ((CPU, IR), (RTX, PLANS)):
+    assert files_of(two_targets, 1) == {*IR, *ENGINES}
+    for target, names in ((CPU, IR), (RTX, ENGINES)):
         assert tuple(one.path for one in found.on(target).artifacts) == names
         assert_whole(two_targets, 1, found.on(target))
 
@@ -89,7 +91,7 @@ def test_a_target_built_later_is_added_in_the_next_version(two_targets: Path, ru
     second = built(run(target=RTX))
     assert (second.version, second.targets) == (2, (CPU, RTX))
     assert second.on(CPU) == first.on(CPU), "taken along as it was"
-    assert files_of(two_targets, 2) == {*IR, *PLANS}
+    assert files_of(two_targets, 2) == {*IR, *ENGINES}
     assert_whole(two_targets, 2, second.on(CPU))
     assert served(two_targets, CPU) == served(two_targets, RTX) == [2]
 
