@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,8 +35,7 @@ class Built:
     """What a build came to.
 
     `targets` are those that were built anew, `current` those asked for whose published version is
-    what the recipe gives.
-    `failures` are those that could not be, by target, with what was raised.
+    what the recipe gives. `failures` are those that could not be built, with what was raised.
     """
 
     model: str
@@ -121,7 +120,7 @@ class Builder:
         compiled = self.make(
             keys.compile,
             lambda to, step: targets.make_compiled(
-                job, target, forms, golden, self.cache.root / "timing", to, step
+                job, target, forms, golden, calibration, self.cache.root / "timing", to, step
             ),
         )
         measured = self.make(
@@ -142,9 +141,9 @@ def build(
     """Builds and publishes `job`'s targets; does nothing for those whose version is current.
 
     `force`: nothing is taken from the cache. `container` is the release of NVIDIA's ("26.06") whose
-    TensorRT is to build. A target that cannot be built does not keep the others
-    from being published: see Built.failures. Raises PlansmithError where a stage that all share
-    fails; the version published before stays as it is.
+    TensorRT is to build. A target that cannot be built does not keep the others from being
+    published: see Built.failures. Raises PlansmithError where a stage that all share fails; the
+    version published before stays as it is.
     """
     place = ModelFolder(path=job.folder)
     with _lock(job.folder):
@@ -153,34 +152,13 @@ def build(
         unserved = [name for name in wanted if not force and publishing.is_complete(job, name)]
         publishing.serve_again(job, unserved)
         missing = [name for name in wanted if name not in unserved]
+        failures = _cannot_build(job, missing, container)
         outcomes: dict[str, targets.Outcome] = {}
-        failures: dict[str, PlansmithError] = {}
-        for target in missing:
-            try:
-                require(target, job.name, container)
-            except PlansmithError as error:
-                failures[target] = error
-        able = [target for target in missing if target not in failures]
-        if able:
+        if able := [target for target in missing if target not in failures]:
             if force:
                 _forget(job, cache)
             builder = Builder(job=job, cache=cache, progress=progress)
-            golden = builder.golden()
-            calibration = builder.calibration(golden.evaluation)
-            bases = builder.bases(calibration)
-            for target in able:
-                try:
-                    outcomes[target] = builder.target(target, golden, calibration, bases)
-                except PlansmithError as error:
-                    failures[target] = error
-                except ModuleNotFoundError as error:
-                    lacks = missing_module(error)
-                    if lacks is None:
-                        raise
-                    failures[target] = lacks
-            if outcomes:
-                with progress.step("publish"):
-                    publishing.publish(job, golden.evaluation, calibration, outcomes)
+            outcomes = _build_targets(builder, able, failures)
         return Built(
             model=job.name,
             manifest=place.latest(),
@@ -188,6 +166,43 @@ def build(
             failures=failures,
             current=tuple(name for name in job.targets if name not in wanted),
         )
+
+
+def _cannot_build(
+    job: Job, wanted: Sequence[str], container: str | None
+) -> dict[str, PlansmithError]:
+    """What keeps this machine from building each of these targets; most have nothing."""
+    failures: dict[str, PlansmithError] = {}
+    for target in wanted:
+        try:
+            require(target, job.name, container)
+        except PlansmithError as error:
+            failures[target] = error
+    return failures
+
+
+def _build_targets(
+    builder: Builder, able: Sequence[str], failures: dict[str, PlansmithError]
+) -> dict[str, targets.Outcome]:
+    """Builds these targets and publishes those that come to something; adds to `failures`."""
+    golden = builder.golden()
+    calibration = builder.calibration(golden.evaluation)
+    bases = builder.bases(calibration)
+    outcomes: dict[str, targets.Outcome] = {}
+    for target in able:
+        try:
+            outcomes[target] = builder.target(target, golden, calibration, bases)
+        except PlansmithError as error:
+            failures[target] = error
+        except ModuleNotFoundError as error:
+            lacks = missing_module(error)
+            if lacks is None:
+                raise
+            failures[target] = lacks
+    if outcomes:
+        with builder.progress.step("publish"):
+            publishing.publish(builder.job, golden.evaluation, calibration, outcomes)
+    return outcomes
 
 
 def built(one: Built) -> Manifest:
@@ -227,6 +242,9 @@ def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
         elif not force and publishing.is_complete(job, name):
             plans[f"{name}: publish"] = "run: its version is complete but not served"
     missing = [name for name in wanted if f"{name}: publish" not in plans]
+    for name, error in _cannot_build(job, missing, None).items():
+        plans[f"{name}: build"] = f"cannot run here: {str(error).splitlines()[0]}"
+        missing.remove(name)
     for stage in stage_keys(job) if missing else ():
         target = stage.stage.partition(": ")[0]
         if target in job.targets and target not in missing:

@@ -47,19 +47,19 @@ def compile_form(
     made: MadeForm,
     graph: Path,
     golden: Golden,
+    calibration_sha256: str | None,
     timing_cache: Path,
     to: Path,
 ) -> CompiledForm:
     """Engines of `graph` in `to`: one for each compute capability, or this machine's GPU."""
     recipe = job.recipe
     profile = _profile(recipe, golden)
-    calibration = job.shared.calibration
     options = replace(
         recipe.engine,
         compute_capabilities=recipe.compute_capabilities if target == RTX else (),
         sparse=recipe.engine.sparse and "sparse" in made.form.name,
     )
-    scales = calibration.key if calibration and made.form.precision == "int8" else None
+    scales = calibration_sha256 if made.form.precision == "int8" else None
     if target == RTX:
         passports = tensorrt_rtx.build_engines(
             graph, to, profile, options, precision=made.form.precision, calibration_sha256=scales

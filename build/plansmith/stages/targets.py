@@ -139,6 +139,7 @@ def make_compiled(
     target: str,
     forms: Path,
     golden: Golden,
+    calibration: Path | None,
     timing_cache: Path,
     to: Path,
     step: Step,
@@ -148,6 +149,7 @@ def make_compiled(
     `timing_cache` is a folder that TensorRT keeps what it has timed in.
     """
     made = [one for one in products.read_forms(forms) if one.file is not None]
+    scales = products.read_identity(calibration).sha256 if calibration else None
     compiled: list[CompiledForm] = []
     for index, one in enumerate(made):
         assert one.file is not None
@@ -158,7 +160,9 @@ def make_compiled(
         if target == CPU:
             compiled.append(cpu.compile_form(one, graph, folder))
         else:
-            compiled.append(gpu.compile_form(job, target, one, graph, golden, timing_cache, folder))
+            compiled.append(
+                gpu.compile_form(job, target, one, graph, golden, scales, timing_cache, folder)
+            )
     products.write_json(to / products.PASSPORTS_FILE, tuple(compiled))
 
 

@@ -133,7 +133,9 @@ def test_a_build_with_json_prints_nothing_else_on_stdout(first_build: tuple[Path
     (table,) = built.table
     assert (table["model"], table["targets"], table["current"]) == ("tiny", ["tensorrt-rtx"], [])
     (target,) = table["manifest"]["builds"]
-    assert [file["path"] for file in target["artifacts"]] == ENGINES
+    # Beside each engine its layers, as the builder told them.
+    layers = [name.replace(".plan", ".layers.json") for name in ENGINES]
+    assert [file["path"] for file in target["artifacts"]] == sorted([*ENGINES, *layers])
 
 
 def test_no_library_says_anything_during_a_build(first_build: tuple[Path, Run]) -> None:
@@ -376,9 +378,9 @@ def test_a_place_that_is_misspelt_is_told(run: Command, place: list[str]) -> Non
 @pytest.mark.usefixtures("repository")
 def test_a_version_as_it_was_built_is_whole(run: Command) -> None:
     told = run("verify")
-    assert (told.code, told.out) == (0, ["2 files of 1 versions are whole"])
+    assert (told.code, told.out) == (0, ["4 files of 1 versions are whole"])
     table = run("verify", "tiny", "--json").table
-    assert table == {"files": 2, "versions": 1, "faults": []}
+    assert table == {"files": 4, "versions": 1, "faults": []}
 
 
 def flip(path: Path) -> None:

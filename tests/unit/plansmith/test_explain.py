@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_of_a_current_version_nothing_would_run(
     run()
     plan = plan_of(model_folder, warm)
     assert plan == {"cpu: build": "skip: the published version is current"}
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="asks for a machine without")
+def test_a_target_that_cannot_be_built_here_says_so_and_plans_nothing(
+    model_folder: Path, edit: Edit, cold: Cache
+) -> None:
+    edit('order = ["cpu"]', 'order = ["tensorrt"]')
+    plan = plan_of(model_folder, cold)
+    assert list(plan) == ["tensorrt: build"]
+    assert plan["tensorrt: build"].startswith("cannot run here: TensorRT is not installed")
 
 
 def test_forced_everything_would_run(

@@ -37,6 +37,7 @@ torch = "source.py:load"
 [input.image]
 dtype = "uint8"
 shape = [224, 224, 3]
+range = [0, 255]
 preprocess = { layout = "NCHW", mean = [127.0, 127.0, 127.0], scale = 0.0078125 }
 
 [output.logits]
@@ -130,6 +131,7 @@ def test_values_arrive_in_their_final_types() -> None:
     (image,) = recipe.inputs
     assert image.spec == TensorSpec(name="image", dtype="uint8", shape=(224, 224, 3))
     assert image.preprocess == Preprocess(layout="NCHW", mean=(127.0,) * 3, scale=(1 / 128,) * 3)
+    assert image.range == (0.0, 255.0)
     (logits,) = recipe.outputs
     assert logits.spec == TensorSpec(name="logits", dtype="float32", shape=(1000,))
     assert (logits.labels, logits.kind) == ("labels.txt", "logits")
@@ -165,7 +167,7 @@ def test_values_arrive_in_their_final_types() -> None:
 def test_what_may_be_left_out_has_its_default() -> None:
     recipe = parse_recipe(LEAST)
     assert recipe.source == Source(kind="onnx", location="model.onnx")
-    assert recipe.inputs[0].preprocess is None
+    assert (recipe.inputs[0].preprocess, recipe.inputs[0].range) == (None, None)
     assert (recipe.outputs[0].labels, recipe.outputs[0].kind) == (None, "logits")
     assert recipe.data == Data(evaluation="evaluation.npz")
     assert recipe.data.max_undecodable == 0
@@ -178,6 +180,13 @@ def test_what_may_be_left_out_has_its_default() -> None:
     assert recipe.compute_capabilities == ()
     assert not recipe.accept_not_measured
     assert recipe.engine == BuildOptions()
+
+
+@pytest.mark.parametrize("range_", ["[255, 0]", "[0]", "0", '"0-255"', "[0, inf]"])
+def test_a_range_is_two_numbers_the_smaller_first(range_: str) -> None:
+    (problem,) = problems_of(GOOD.replace("[0, 255]", range_))
+    assert problem.startswith("r.toml:8: input.image.range: is ")
+    assert problem.endswith("expected [smallest, largest] of the values in the data")
 
 
 @pytest.mark.parametrize("metric", METRICS)

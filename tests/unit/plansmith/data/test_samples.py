@@ -107,6 +107,15 @@ def test_what_does_not_suit_the_recipe_is_shown_beside_it(
         load("d.npz")
 
 
+def test_values_that_the_recipe_excludes_are_refused(tmp_path: Path, load: Load) -> None:
+    np.savez(tmp_path / "d.npz", x=X)
+    with pytest.raises(
+        UnusableInput, match=r"x holds values from 0 to 23; .*range is \[0.0, 1.0\]"
+    ):
+        load("d.npz", shape="[8]\nrange = [0, 1]")
+    assert load("d.npz", shape="[8]\nrange = [0, 23]").count == 3
+
+
 def test_an_input_without_data_is_named_with_what_there_is(tmp_path: Path, load: Load) -> None:
     np.savez(tmp_path / "d.npz", y=X, z=X)
     with pytest.raises(UnusableInput, match=r"d\.npz: has no array 'x'; it has y, z"):

@@ -32,8 +32,8 @@ MAKERS = {
     "reference": (source, "make_reference", 4),
     "calibration": (source, "make_calibration", 2),
     "prune": (targets, "make_pruned", 2),
-    f"{RTX}: quantize": (targets, "make_quantized", 5),
-    f"{RTX}: compile": (targets, "make_compiled", 5),
+    f"{RTX}: quantize": (targets, "make_quantized", 4),
+    f"{RTX}: compile": (targets, "make_compiled", 6),
     f"{RTX}: measure": (targets, "make_trials", 5),
 }
 # Data that waits, in a process of its own, until the test, or the other model's build, lets it go.
