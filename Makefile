@@ -44,8 +44,11 @@ check: setup ## lint and types
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
+# A real server and its load testers want the machine for themselves.
 test: check ## all checks and tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+		tests/unit tests/docs tests/browser
+	.venv/bin/python -m pytest tests/server
 
 bench-build: setup ## what building brings, one table [ARGS=...]
 	@.venv/bin/python benchmarks/build.py $(ARGS)

@@ -81,7 +81,7 @@ class Plan:
     """
 
     rounds: int = 5
-    seconds: float = 0.4
+    seconds: float = 0.3
     min_seconds: float = 0.1
     enough: int = 200
 

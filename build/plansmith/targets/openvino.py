@@ -69,7 +69,8 @@ def list_variants(
 
     `static` False where the model has free dimensions besides the batch, so that no shape can be
     fixed. Of the dynamic shapes only the smallest and the largest batch are timed, and of a form
-    that was made from another only the fixed shapes of these: what the form gains shows there.
+    that was made from another only the fixed shapes of these, the largest in all streams: what the
+    form gains shows there.
     """
     ends = sorted({1, max_batch_size})
     dynamic = [(size, False) for size in ends]
@@ -95,6 +96,7 @@ def list_variants(
             for precision, streams, (size, is_static) in itertools.product(
                 precisions, sorted({1, cores}), shapes
             )
+            if form.parent is None or size == 1 or streams == cores
         ]
     return tuple(variants)
 

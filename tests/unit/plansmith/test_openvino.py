@@ -95,9 +95,8 @@ def test_no_shape_is_fixed_where_the_model_has_free_ones(forms: tuple[Form, ...]
 def test_of_a_form_made_from_another_only_fixed_shapes_of_both_ends_are_tried() -> None:
     forms = (FP32, form("int8", "int8", parent="fp32"))
     variants = list_variants(forms, cores=2, has_bf16=False, max_batch_size=8, static=True)
-    assert {(v.batch_size, v.static) for v in variants if v.form == "int8"} == {
-        (1, True),
-        (8, True),
+    assert {(v.streams, v.batch_size, v.static) for v in variants if v.form == "int8"} == {
+        *((1, 1, True), (2, 1, True), (2, 8, True)),
     }
     assert {(v.batch_size, v.static) for v in variants if v.form == "fp32"} == {
         *((1, True), (4, True), (8, True), (1, False), (8, False)),
