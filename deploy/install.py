@@ -37,7 +37,8 @@ def main() -> int:
         version = platform.python_version()
         if tuple(map(int, version.split(".")[:2])) < (3, 11):
             raise Lacks(f"Python {version} is too old: make setup PYTHON=python3.11")
-        _make(MAIN, [Path(__file__), CONSTRAINTS, OVERRIDES, *ROOT.glob("*/pyproject.toml")], _install_main)
+        sources = [Path(__file__), CONSTRAINTS, OVERRIDES, *ROOT.glob("*/pyproject.toml")]
+        _make(MAIN, sources, _install_main)
         _make(SERVER, [Path(__file__), MAIN / STAMP], _install_server)
     except Lacks as error:
         print(f"make setup: {error}", file=sys.stderr)
