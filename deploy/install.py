@@ -74,7 +74,7 @@ def _install_main() -> None:
     found = os.environ.get("PIP_FIND_LINKS")
     # uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
     source = ["--find-links", found] if found else ["--torch-backend=cpu"] if _answers() else []
-    size = "2.3 GB" if source else "6.5 GB (torch with CUDA: no other can be reached)"
+    size = "2.5 GB" if source else "6.7 GB (torch with CUDA: no other can be reached)"
     print(f"installing into {MAIN.name}: {size} on disk", file=sys.stderr)
     # The workspace's other member, the client, comes with it.
     pins = ["--constraint", str(CONSTRAINTS), "--overrides", str(OVERRIDES)]
