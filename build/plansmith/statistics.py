@@ -84,7 +84,9 @@ def mean_bound(values: NDArray[np.float64]) -> float:
 
 
 def _divergence(seen: float, mean: float) -> float:
-    """Relative entropy of two Bernoulli variables with these means (0 <= seen <= mean < 1)."""
+    """Relative entropy of two Bernoulli variables with these means (0 <= seen <= mean <= 1)."""
+    if mean >= 1:
+        return math.inf if seen < 1 else 0.0
     hit = seen * math.log(seen / mean) if seen > 0 else 0.0
     miss = (1 - seen) * math.log((1 - seen) / (1 - mean)) if seen < 1 else 0.0
     return hit + miss

@@ -47,6 +47,11 @@ def test_the_bound_of_a_mean_is_seldom_below_it(share: float, size: float, seed:
     assert misses < 37
 
 
+@given(seen=st.floats(0.9, 1), count=st.integers(1, 9))
+def test_the_bound_of_a_mean_near_one_is_at_most_one(seen: float, count: int) -> None:
+    assert seen - 1e-12 <= mean_bound(np.full(count, seen)) <= 1
+
+
 def test_the_bound_of_a_mean_narrows_with_more_samples() -> None:
     bounds = [mean_bound(np.repeat([0.5, 0.0], [n, 99 * n])) for n in (1, 4, 16)]
     assert sorted(bounds, reverse=True) == bounds
