@@ -20,9 +20,9 @@ STAGE_VERSION = "4"
 # The distributions whose versions a stage's product depends on.
 EXPORT_TOOLS = ("plansmith", "numpy", "onnx", "torch", "safetensors")
 CLEAN_TOOLS = ("plansmith", "onnx", "onnxslim")
-DATA_TOOLS = ("plansmith", "numpy", "pillow", "pandas")
+DATA_TOOLS = ("plansmith", "numpy", "pillow", "pyarrow")
 REFERENCE_TOOLS = ("plansmith", "numpy", "onnxruntime")
-PRUNE_TOOLS = ("plansmith", "torch", "torch-pruning")
+PRUNE_TOOLS = ("plansmith", "torch", "torch-pruning", "onnx", "onnxslim")
 QUANTIZE_TOOLS = {
     "cpu": ("plansmith", "nncf", "openvino", "onnxruntime"),
     "tensorrt": ("plansmith", "nvidia-modelopt", "onnxruntime"),
@@ -117,7 +117,8 @@ def for_model(
                 "export": export.key,
                 "calibration": calibration.key,
                 "prune": repr(recipe.prune),
-                "max_drop": str(recipe.budget.max_drop),
+                # Labels count only where the budget is of labelled accuracy.
+                "budget": repr((recipe.budget.metric, recipe.budget.max_drop)),
                 **_of(origins, "training"),
                 **_versions(PRUNE_TOOLS, tools),
             },
@@ -142,21 +143,16 @@ def for_target(
     files: Mapping[str, str],
 ) -> TargetKeys:
     """`files`: the digests of all files that the manifest names, by path; labels too."""
-    on_cpu = target == "cpu"
     # Nothing of the CPU's hangs on a GPU.
-    here = repr(replace(machine, gpu=None) if on_cpu else machine)
-    free = any(-1 in tensor.spec.shape for tensor in recipe.inputs)
+    here = replace(machine, gpu=None) if target == "cpu" else machine
     quantize = StageKey(
         stage=f"{target}: quantize",
         parts={
             "clean": shared.clean.key,
             **({"prune": shared.prune.key} if shared.prune else {}),
             **({"calibration": shared.calibration.key} if shared.calibration else {}),
-            "quantize": repr(recipe.quantize),
             "max_drop": str(recipe.budget.max_drop),
-            # Layers are timed on the CPU to tell which are worth keeping; and INT8 for one whose
-            # products of 8 bits may overflow uses half the range.
-            **({"machine": here} if on_cpu else {"sparse": str(recipe.engine.sparse)}),
+            **_for_quantize(target, recipe, here),
             **_versions(QUANTIZE_TOOLS[target], tools),
         },
     )
@@ -164,12 +160,7 @@ def for_target(
         stage=f"{target}: compile",
         parts={
             "quantize": quantize.key,
-            "compute_capabilities": repr(recipe.compute_capabilities),
-            "engine": repr(recipe.engine),
-            "max_batch_size": str(recipe.max_batch_size),
-            **({"gpu": repr(machine.gpu)} if target == "tensorrt" else {}),
-            # An engine's free dimensions span the sizes that the samples have.
-            **({"data": shared.data.key} if free and not on_cpu else {}),
+            **_for_compile(target, recipe, here, shared.data.key),
             **_versions(COMPILE_TOOLS[target], tools),
         },
     )
@@ -178,7 +169,7 @@ def for_target(
         parts={
             "compile": compile_.key,
             "reference": shared.reference.key,
-            "machine": here,
+            "machine": repr(here),
             "plan": repr(plan),
             "max_batch_size": str(recipe.max_batch_size),
             **_versions(MEASURE_TOOLS, tools),
@@ -190,6 +181,32 @@ def for_target(
         parts={"measure": measure.key, "recipe": repr(recipe), **files},
     )
     return TargetKeys(quantize=quantize, compile=compile_, measure=measure, build=build)
+
+
+def _for_quantize(target: str, recipe: Recipe, here: Machine) -> dict[str, str]:
+    """What the target's own forms hang on."""
+    if target == "cpu":
+        # Layers are timed to tell which are worth keeping; and INT8 for a CPU whose products of 8
+        # bits may overflow uses half the range.
+        return {"machine": repr(here)}
+    return {"quantize": repr(recipe.quantize), "sparse": str(recipe.engine.sparse)}
+
+
+def _for_compile(target: str, recipe: Recipe, here: Machine, data: str) -> dict[str, str]:
+    """What artifacts hang on besides their forms: IR on nothing, engines on all they are built for.
+
+    `data` is the key of the samples: an engine's free dimensions span the sizes that they have.
+    """
+    if target == "cpu":
+        return {}
+    ahead = target == "tensorrt-rtx"
+    free = any(-1 in tensor.spec.shape for tensor in recipe.inputs)
+    return {
+        "engine": repr(recipe.engine),
+        "max_batch_size": str(recipe.max_batch_size),
+        "gpus": repr(recipe.compute_capabilities) if ahead else str(here.gpu),
+        **({"data": data} if free else {}),
+    }
 
 
 def _of(origins: Mapping[str, Mapping[str, str]], *places: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ PLAN = Plan(rounds=1, seconds=0.1)
 TOOLS = {
     name: "1.0"
     for name in (
-        *("plansmith", "numpy", "onnx", "torch", "safetensors", "onnxslim", "pillow", "pandas"),
+        *("plansmith", "numpy", "onnx", "torch", "safetensors", "onnxslim", "pillow", "pyarrow"),
         *("torch-pruning", "nncf", "openvino", "onnxruntime", "nvidia-modelopt", "tensorrt"),
         *("tensorrt-rtx-cu13", "polygraphy", "scikit-learn"),
     )
@@ -122,6 +122,10 @@ BUILDS = {f"{target}: build" for target in TARGETS}
 
 def everywhere(*names: str) -> set[str]:
     return {stage for target in TARGETS for stage in on(target, *names)}
+
+
+def on_gpus(*names: str) -> set[str]:
+    return on("tensorrt", *names) | on("tensorrt-rtx", *names)
 
 
 DATA = {"data", "calibration", "reference", "prune", *everywhere(*QUANTIZE)}
@@ -231,23 +235,20 @@ def test_no_two_stages_share_a_key() -> None:
         (("data", "calibration"), "other.npz", {"calibration", "prune", *everywhere(*QUANTIZE)}),
         (("data", "training"), "data.py:more", {"prune", *everywhere(*QUANTIZE)}),
         (("prune", "epochs"), 3, {"prune", *everywhere(*QUANTIZE)}),
-        (("quantize", "method"), "max", everywhere(*QUANTIZE)),
+        (("quantize", "method"), "max", on_gpus(*QUANTIZE)),
         # The goal of pruning and of mixed precision is a share of it.
         (("budget", "max_drop"), 0.02, {"prune", *everywhere(*QUANTIZE)}),
-        (("budget", "metric"), "top1_agreement", BUILDS),
+        # A pruned network is searched for by labels or without.
+        (("budget", "metric"), "top1_agreement", {"prune", *everywhere(*QUANTIZE)}),
         (("budget", "max_kl"), None, BUILDS),
         (("budget", "accept_not_proven"), True, BUILDS),
         (("accept_not_measured",), True, BUILDS),
         (("p99_ms",), 60.0, BUILDS),
-        (("max_batch_size",), 16, everywhere(*COMPILE)),
-        (("compute_capabilities",), ("8.6",), everywhere(*COMPILE)),
-        (("engine", "optimisation_level"), 5, everywhere(*COMPILE)),
-        # It makes a form of its own; on the CPU there is none.
-        (
-            ("engine", "sparse"),
-            True,
-            {*on("tensorrt", *QUANTIZE), *on("tensorrt-rtx", *QUANTIZE), *on("cpu", *COMPILE)},
-        ),
+        (("max_batch_size",), 16, on_gpus(*COMPILE) | on("cpu", *MEASURE)),
+        (("compute_capabilities",), ("8.6",), on("tensorrt-rtx", *COMPILE)),
+        (("engine", "optimisation_level"), 5, on_gpus(*COMPILE)),
+        # It makes a form of its own.
+        (("engine", "sparse"), True, on_gpus(*QUANTIZE)),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
 )
@@ -261,11 +262,11 @@ def test_a_field_runs_the_stages_that_it_goes_into(
     ("tool", "stages"),
     [
         ("torch", {*EXPORT, *everywhere(*QUANTIZE)}),
-        ("onnxslim", {"clean", *everywhere(*QUANTIZE)}),
+        ("onnxslim", {"clean", "prune", *everywhere(*QUANTIZE)}),
         ("pillow", DATA),
         ("torch-pruning", {"prune", *everywhere(*QUANTIZE)}),
         ("nncf", on("cpu", *QUANTIZE)),
-        ("nvidia-modelopt", {*on("tensorrt", *QUANTIZE), *on("tensorrt-rtx", *QUANTIZE)}),
+        ("nvidia-modelopt", on_gpus(*QUANTIZE)),
         ("onnxruntime", {"reference", *everywhere(*QUANTIZE)}),
         ("tensorrt", on("tensorrt", *COMPILE)),
         ("tensorrt-rtx-cu13", on("tensorrt-rtx", *COMPILE)),
@@ -325,7 +326,7 @@ def test_parts_are_named_so_that_a_build_can_say_which_changed() -> None:
     stage = for_model(RECIPE, places_of(RECIPE), TOOLS).calibration
     assert stage is not None
     assert stage.parts["calibration: calibration.npz"] == "digest of calibration.npz"
-    assert {"data", "numpy", "pandas"} <= set(stage.parts)
+    assert {"data", "numpy", "pyarrow"} <= set(stage.parts)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=4))

@@ -18,7 +18,7 @@ from plansmith.errors import LacksSomething, UnusableInput
 from plansmith.recipe import Recipe
 from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import tensorrt
-from plansmith.targets.tensorrt import TENSORRT, Gpu
+from plansmith.targets.tensorrt import Gpu
 
 PROFILE = Profile(inputs=(InputShapes(name="x", min=(1, 8), opt=(2, 8), max=(2, 8)),))
 RECIPE = """\
@@ -128,9 +128,10 @@ def test_no_model_name_gets_out_of_the_command() -> None:
     assert shlex.split(words[-1])[-3:] == ["a; rm -rf b", "--target", "tensorrt"]
 
 
-def test_a_machine_without_tensorrt_is_told_the_command() -> None:
-    if tensorrt.is_installed(TENSORRT) and tensorrt.describe_gpu() is not None:
-        pytest.skip("this machine can build")
+def test_a_machine_without_a_gpu_is_told_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LacksSomething, match=r"docker run [^\n]*tensorrt:26\.06-py3") as caught:
         tensorrt.require("digits", container="26.06")
     assert caught.value.exit_code == 3
