@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from plansmith.gpu import describe_gpu
 from plansmith.manifest import Machine
-from plansmith.targets.tensorrt import describe_gpu
 
 # Flags of /proc/cpuinfo that decide which kernels an engine can use.
 NOTED_FEATURES = (
@@ -45,13 +45,8 @@ def describe(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
 
 def tool_versions(names: tuple[str, ...]) -> dict[str, str]:
     """Versions of the distributions `names`, missing ones left out, and Python's own."""
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed()[name] for name in names if name in installed()}
+    return {"python": platform.python_version(), **found}
 
 
 @cache

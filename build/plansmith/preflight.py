@@ -15,6 +15,7 @@ from plansmith.engines import preflight as rules
 from plansmith.engines import releases
 from plansmith.engines.preflight import Mismatch, Place
 from plansmith.errors import LacksSomething, UnusableInput
+from plansmith.gpu import describe_gpu
 from plansmith.manifest import Manifest
 from plansmith.repository import ModelFolder
 from plansmith.targets import tensorrt, tensorrt_rtx
@@ -90,7 +91,7 @@ def describe_place(
     A container that is named brings its own TensorRT: this machine's is then not looked at.
     Raises UnusableInput where `container` is no release's name.
     """
-    gpu = tensorrt.describe_gpu()
+    gpu = describe_gpu()
     found = {
         "compute_capability": gpu.compute_capability if gpu else None,
         "driver": gpu.driver if gpu else None,

@@ -16,6 +16,7 @@ from plansmith import model_config
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import Profile, profile_for
 from plansmith.errors import LacksSomething
+from plansmith.gpu import Gpu, describe_gpu
 from plansmith.job import Job
 from plansmith.manifest import TargetBuild
 from plansmith.measure import Engine
@@ -81,7 +82,7 @@ def _one_engine(
     scales: str | None,
     timing_cache: Path,
 ) -> EnginePassport:
-    gpu = tensorrt.describe_gpu()
+    gpu = describe_gpu()
     if gpu is None:
         raise LacksSomething("TensorRT builds on a GPU, and nvidia-smi shows none")
     return tensorrt.build_engine(
@@ -110,7 +111,7 @@ def candidates(
     tools: dict[str, str],
 ) -> list[Candidate]:
     """One for each form: its engine where this machine's GPU runs it, else its graph answers."""
-    gpu = tensorrt.describe_gpu()
+    gpu = describe_gpu()
     size = job.recipe.max_batch_size
     found: list[Candidate] = []
     for form, folder in compiled:
@@ -151,7 +152,7 @@ def _runtime(target: str, tools: dict[str, str]) -> str:
     return f"TensorRT {tools.get('tensorrt', '')}"
 
 
-def _plan_for(passports: Sequence[EnginePassport], gpu: tensorrt.Gpu | None) -> str | None:
+def _plan_for(passports: Sequence[EnginePassport], gpu: Gpu | None) -> str | None:
     """The file of the engine for this machine's GPU, or None."""
     if gpu is None:
         return None

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from plansmith import machine
+from plansmith.gpu import Gpu
 from plansmith.machine import describe, installed, tool_versions
-from plansmith.targets.tensorrt import Gpu
 
 CPUINFO = """\
 processor\t: 0

@@ -15,10 +15,10 @@ from plansmith import model_config
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import InputShapes, Profile
 from plansmith.errors import LacksSomething, UnusableInput
+from plansmith.gpu import Gpu, describe_gpu, parse_gpu
 from plansmith.recipe import Recipe
 from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import tensorrt
-from plansmith.targets.tensorrt import Gpu
 
 PROFILE = Profile(inputs=(InputShapes(name="x", min=(1, 8), opt=(2, 8), max=(2, 8)),))
 RECIPE = """\
@@ -86,7 +86,7 @@ def passport(capability: str, file: str = "") -> EnginePassport:
     ],
 )
 def test_nvidia_smi_tells_the_first_gpu(text: str, gpu: Gpu | None) -> None:
-    assert tensorrt.parse_gpu(text) == gpu
+    assert parse_gpu(text) == gpu
 
 
 def stand_in_smi(folder: Path, script: str) -> None:
@@ -104,7 +104,7 @@ def test_a_gpu_is_there_where_nvidia_smi_says_so(
 ) -> None:
     stand_in_smi(tmp_path, script)  # the GPU's stand-in: nothing else is replaced
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    gpu = tensorrt.describe_gpu()
+    gpu = describe_gpu()
     assert (gpu.name if gpu else None) == name
 
 
@@ -112,7 +112,7 @@ def test_without_nvidia_smi_there_is_no_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert tensorrt.describe_gpu() is None
+    assert describe_gpu() is None
 
 
 def test_the_command_builds_in_the_image_that_fits_the_server() -> None:

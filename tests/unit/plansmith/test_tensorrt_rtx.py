@@ -15,6 +15,7 @@ from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.plan_file import read_header
 from plansmith.engines.profiles import Profile, profile_for
 from plansmith.errors import LacksSomething, PlansmithError, UnusableInput
+from plansmith.gpu import describe_gpu
 from plansmith.targets import tensorrt, tensorrt_rtx
 from plansmith.targets.tensorrt_builder import is_installed
 from plansmith.tensors import TensorSpec
@@ -127,7 +128,7 @@ def test_a_passport_says_what_is_known_and_nothing_else(built: Built, sources: P
     assert passport.library_version == library.__version__
     assert passport.options == replace(TWO, compute_capabilities=("8.6",))
     assert (passport.profile, passport.precision) == (PROFILE, "fp32")
-    if tensorrt.describe_gpu() is None:
+    if describe_gpu() is None:
         assert (passport.gpu_name, passport.driver) == (None, None)
     assert passport.timing_cache_sha256 is None, "the library keeps no timing cache"
 
@@ -282,11 +283,11 @@ def test_an_engine_cannot_be_run_without_a_gpu(
         tensorrt_rtx.open_engine(built[0] / "model-rtx-cc86.plan", 1)
 
 
-@pytest.mark.skipif(tensorrt.describe_gpu() is None, reason="runs engines: needs an NVIDIA GPU")
+@pytest.mark.skipif(describe_gpu() is None, reason="runs engines: needs an NVIDIA GPU")
 def test_an_engine_answers_as_onnx_runtime_does(sources: Path, tmp_path: Path) -> None:
     from plansmith.targets import onnxruntime
 
-    gpu = tensorrt.describe_gpu()
+    gpu = describe_gpu()
     assert gpu is not None
     options = BuildOptions(compute_capabilities=(gpu.compute_capability,))
     (passport,) = build(sources / "fp32.onnx", tmp_path, options)
