@@ -6,7 +6,7 @@ in one way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # From the most to the least exact; a form is compared with those above it.
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -14,9 +14,11 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 @dataclass(frozen=True, kw_only=True)
 class PruneAttempt:
-    """One share of channels that was tried: what it left, and what it cost after recovery.
+    """One network that was tried: `ratio` is the share of its channels each layer lost, 0..1.
 
-    `loss` is that of the budget's metric on the tuning samples, 0..1.
+    `macs` are for one sample. `loss` is the accuracy lost on the tuning samples, or the share of
+    them whose top-1 answer changed, 0..1; below zero is won. `kept_budget`: the loss and its
+    standard error together stay within the goal.
     """
 
     ratio: float
@@ -47,6 +49,19 @@ class Form:
     attempts: tuple[PruneAttempt, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str = ""
+
+
+def derived(base: Form, precision: str, tool: str, *, mixed: bool = False) -> Form:
+    """The form of that precision made from `base`, before anything is told of it."""
+    return replace(
+        base,
+        name=name_of(base.name, precision, mixed=mixed),
+        precision=precision,
+        parent=base.name,
+        tool=tool,
+        attempts=(),
+        notes=(),
+    )
 
 
 def name_of(base: str, precision: str, *, mixed: bool = False) -> str:

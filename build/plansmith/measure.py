@@ -140,6 +140,11 @@ def rows(feed: Feed, start: int, stop: int) -> dict[str, NDArray[Any]]:
     return {name: array[start:stop] for name, array in feed.items()}
 
 
+def spread_out(count: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of `count` places, evenly spread: neighbouring samples tend to be alike."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
+
+
 def batches(feed: Feed, batch_size: int) -> Iterator[tuple[int, int, dict[str, NDArray[Any]]]]:
     """(first row, rows that count, batch) for all rows of `feed`, in order.
 

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from plansmith.compare import Fidelity, compare
 from plansmith.errors import UnusableInput
 from plansmith.manifest import Trial
-from plansmith.measure import Engine, Feed, LatencySummary, Plan, Throughput, time_engines
+from plansmith.measure import (
+    Engine,
+    Feed,
+    LatencySummary,
+    Plan,
+    Throughput,
+    spread_out,
+    time_engines,
+)
 from plansmith.progress import Step
 from plansmith.recipe import Recipe
 from plansmith.stages.products import Golden
@@ -143,8 +151,7 @@ class _Comparison:
         self._golden = golden
         self._recipe = recipe
         self._known: dict[tuple[str, str], tuple[Fidelity, NDArray[np.float32]]] = {}
-        count = golden.samples.count
-        self._part = np.linspace(0, count - 1, min(count, PART_ROWS)).round().astype(np.intp)
+        self._part = spread_out(golden.samples.count, PART_ROWS)
 
     def of(self, one: Candidate) -> Fidelity:
         """Raises ValueError for answers that cannot be compared."""

@@ -18,7 +18,7 @@ from plansmith.compress.mixed import Layer, search
 from plansmith.compress.quiet import silenced
 from plansmith.compress.tuning import Tuning
 from plansmith.errors import UnusableInput
-from plansmith.measure import Feed, batches
+from plansmith.measure import Feed, batches, spread_out
 from plansmith.openvino_runtime import load_nncf, load_openvino, save_ir
 from plansmith.progress import Step
 
@@ -239,7 +239,7 @@ def _quantise(original: Any, feed: Feed, onnx_file: Path, exact_int8: bool | Non
             exact_int8 = has_exact_int8()
         rows = [
             {name: array[row : row + 1] for name, array in feed.items()}
-            for row in _spread(_count(feed), MAX_ROWS)
+            for row in spread_out(_count(feed), MAX_ROWS)
         ]
         overflow = nncf.OverflowFix.DISABLE if exact_int8 else nncf.OverflowFix.ENABLE
         return nncf.quantize(
@@ -277,11 +277,6 @@ def _check_names(names: Sequence[str], layers: Sequence[str], onnx_file: Path) -
 
 def _count(feed: Feed) -> int:
     return min((len(array) for array in feed.values()), default=0)
-
-
-def _spread(count: int, most: int) -> NDArray[np.intp]:
-    """At most `most` of `count` places, evenly spread: neighbouring rows tend to be alike."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
 
 
 def _save(model: Any, to: Path) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from plansmith.compress.layers import Feed, check_names, layer_names, with_names
+from plansmith.compress.layers import check_names, layer_names, with_names
 from plansmith.compress.quiet import silenced
 from plansmith.compress.ranges import FP16_MAX, LayerRange, overflows, tensor_ranges
+from plansmith.measure import Feed
 
 # Callers will send rows that reach further than those seen: a layer stays FP32 from a quarter of
 # FP16's largest number on. AutoCast's own default, 512, is about rounding, which is relative.

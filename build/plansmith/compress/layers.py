@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from plansmith.errors import UnusableInput
-
-Feed = Mapping[str, NDArray[Any]]
+from plansmith.measure import Feed
 
 
 @dataclass(frozen=True, kw_only=True)

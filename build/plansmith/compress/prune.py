@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from plansmith.compress.channels import layer_widths, without_channels
 from plansmith.compress.recover import Training, answers, imitate
 from plansmith.errors import UnusableInput
+from plansmith.forms import PruneAttempt
 
 if TYPE_CHECKING:
     import torch
@@ -27,21 +28,6 @@ HALVING = math.sqrt(0.5)
 CLOSE = 0.55
 
 Tick = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One network that was tried; `ratio`: the share of its channels each layer lost, 0..1.
-
-    `macs`: multiply-accumulates for one row. `loss`: on the tuning rows, see `prune`.
-    `kept_budget`: the loss and its standard error together stay within the goal.
-    """
-
-    ratio: float
-    macs: int
-    parameters: int
-    loss: float
-    kept_budget: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +45,14 @@ class Pruned:
     parameters_before: int
     parameters_after: int
     ratio: float
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[PruneAttempt, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotRecovered:
     """Not even the mildest pruning recovered; what was tried, in order."""
 
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[PruneAttempt, ...]
 
 
 def prune(
@@ -100,8 +86,8 @@ def prune(
 
     best, best_ratio, best_macs = original, 0.0, macs_before
     milder: nn.Module | None = None
-    failed: Attempt | None = None
-    attempts: list[Attempt] = []
+    failed: PruneAttempt | None = None
+    attempts: list[PruneAttempt] = []
     while len(attempts) < max_attempts and (failed is None or failed.macs < CLOSE * best_macs):
         ratio = _next_ratio(best_ratio, None if failed is None else failed.ratio)
         student = without_channels(best, example_inputs, widths, ratio)
@@ -111,7 +97,7 @@ def prune(
         tell = _telling(tick, len(attempts), max_attempts, f"{macs / macs_before:.0%} of the MACs")
         imitate(student, wanted, training, epochs=epochs, seed=seed, tick=tell)
         loss = _judge(expected, answers(student, tuning).numpy(force=True), tuning.labels)
-        attempt = Attempt(
+        attempt = PruneAttempt(
             ratio=ratio,
             macs=macs,
             parameters=count_parameters(student),

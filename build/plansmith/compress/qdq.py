@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from plansmith.compress.fp16 import to_fp16
 from plansmith.compress.layers import (
-    Feed,
     batch_axis,
     check_feed,
     check_names,
@@ -25,7 +24,7 @@ from plansmith.compress.layers import (
 )
 from plansmith.compress.quiet import silenced
 from plansmith.errors import PlansmithError
-from plansmith.measure import rows
+from plansmith.measure import Feed, rows
 
 METHODS = ("entropy", "max")
 HIGH_PRECISIONS = ("fp16", "fp32")

@@ -13,9 +13,9 @@ import onnx
 from numpy.typing import NDArray
 
 from plansmith.compress.graph_size import layer_macs
-from plansmith.compress.layers import Feed
 from plansmith.compress.mixed import Kept, Layer, search
 from plansmith.compress.tuning import Tuning
+from plansmith.measure import Feed
 
 # Enough to rank layers by: each is tried by itself, and there are many.
 RANKING_ROWS = 24

@@ -11,14 +11,13 @@ import numpy as np
 import onnx
 
 from plansmith.compress.layers import (
-    Feed,
     batch_axis,
     check_feed,
     layer_names,
     network_inputs,
     value_of,
 )
-from plansmith.measure import batches
+from plansmith.measure import Feed, batches
 
 # The largest finite number of IEEE 754 binary16.
 FP16_MAX = 65504.0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith.compare import log_probabilities
-from plansmith.measure import Feed
+from plansmith.measure import Feed, spread_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,17 @@ class Tuning:
         return len(self.original)
 
     def spread(self, most: int) -> Tuning:
-        """At most `most` rows of these, evenly spread: neighbouring rows tend to be alike."""
-        places = np.linspace(0, self.count - 1, min(self.count, most)).round().astype(np.intp)
+        """At most `most` rows of these, evenly spread."""
+        places = spread_out(self.count, most)
         feed = {name: array[places] for name, array in self.feed.items()}
         return replace(self, feed=feed, original=self.original[places])
+
+    def told(self, loss: float) -> str:
+        """What `loss` means here, as a sentence for the report."""
+        return (
+            f"{loss:.2%} of the top-1 answers to {self.count} calibration samples change; "
+            f"the search aims at {self.goal:.2%}"
+        )
 
     def loss(self, answers: NDArray[np.float32]) -> float:
         """The share of rows whose best class is another than the original's."""

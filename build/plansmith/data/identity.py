@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plansmith.data.samples import Samples
 from plansmith.errors import UnusableInput
+from plansmith.measure import spread_out
 
 # A range of values taken from fewer rows says little of the next row's.
 MIN_CALIBRATION = 32
@@ -130,7 +131,7 @@ def refuse_unusable_calibration(calibration: Samples, evaluation: Samples) -> No
 def statistics_of(array: NDArray[Any]) -> Statistics:
     """Of LOOKED_AT values or so of `array` [N, ...], but for the range, which is that of all."""
     count = max(MIN_LOOKED_AT_ROWS, LOOKED_AT // array[0].size)
-    rows = np.linspace(0, len(array) - 1, min(len(array), count)).astype(int)
+    rows = spread_out(len(array), count)
     looked_at = array[rows].astype(np.float64)
     return Statistics(
         low=float(array.min()),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plansmith import model_config
 from plansmith.compress.tuning import Tuning
 from plansmith.errors import PlansmithError
-from plansmith.forms import Form, name_of
+from plansmith.forms import Form, derived
 from plansmith.job import Job
 from plansmith.manifest import Machine, TargetBuild
 from plansmith.progress import Step
@@ -22,6 +22,8 @@ from plansmith.trials import Candidate
 
 if TYPE_CHECKING:
     import torch
+
+TOOL = "NNCF post-training quantisation"
 
 
 def make_forms(
@@ -35,7 +37,7 @@ def make_forms(
 
     if tuning is None:
         return []
-    plain, mix = (_derived(base, mixed=is_mixed) for is_mixed in (False, True))
+    plain, mix = (derived(base, "int8", TOOL, mixed=is_mixed) for is_mixed in (False, True))
     files = {form.name: to / f"{form.name}.xml" for form in (plain, mix)}
     try:
         found = cpu_int8.quantise_and_search(
@@ -43,35 +45,16 @@ def make_forms(
         )
     except PlansmithError as error:
         return [MadeForm(form=replace(plain, refused=str(error)), file=None)]
-    plain = replace(plain, notes=(_flips(found.loss, tuning),))
+    plain = replace(plain, notes=(tuning.told(found.loss),))
     made = [MadeForm(form=plain, file=files[plain.name].name)]
     if found.mixed is not None:
-        notes = (_flips(found.mixed.loss, tuning), f"found in {found.mixed.tries} tries")
+        notes = (tuning.told(found.mixed.loss), f"found in {found.mixed.tries} tries")
         mix = replace(mix, kept_layers=found.mixed.kept, notes=notes)
         made.append(MadeForm(form=mix, file=files[mix.name].name))
     elif found.loss > tuning.goal:
         why = f"no mix of INT8 and FP32 keeps {tuning.goal:.2%} on the calibration samples"
         made.append(MadeForm(form=replace(mix, refused=why), file=None))
     return made
-
-
-def _derived(base: Form, *, mixed: bool) -> Form:
-    return replace(
-        base,
-        name=name_of(base.name, "int8", mixed=mixed),
-        precision="int8",
-        parent=base.name,
-        tool="NNCF post-training quantisation",
-        attempts=(),
-        notes=(),
-    )
-
-
-def _flips(loss: float, tuning: Tuning) -> str:
-    return (
-        f"{loss:.2%} of the top-1 answers to {tuning.count} calibration samples change; "
-        f"the search aims at {tuning.goal:.2%}"
-    )
 
 
 def compile_form(made: MadeForm, graph: Path, to: Path) -> CompiledForm:

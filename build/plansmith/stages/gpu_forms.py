@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plansmith.compress.tuning import Tuning
 from plansmith.errors import PlansmithError
-from plansmith.forms import Form, name_of
+from plansmith.forms import Form, derived, name_of
 from plansmith.measure import Feed
 from plansmith.progress import Step
 from plansmith.recipe import Recipe
@@ -68,7 +68,7 @@ class _Making:
     def fp16(self) -> None:
         from plansmith.compress.fp16 import to_fp16
 
-        half = self._derived("fp16", "ModelOpt AutoCast")
+        half = derived(self.base, "fp16", "ModelOpt AutoCast")
         self.step.update(0, 3, f"{half.name}: ranges of all tensors")
         try:
             typed = to_fp16(self.model, self.tuning.feed)
@@ -77,7 +77,7 @@ class _Making:
             return
         if typed.overflows:
             self._refuse(half, _overflowing(typed.overflows))
-            half = self._derived("fp16", half.tool, mixed=True)
+            half = derived(self.base, "fp16", half.tool, mixed=True)
         self._add(replace(half, kept_layers=typed.fp32_layers), typed.model)
 
     def sparse(self) -> None:
@@ -86,7 +86,7 @@ class _Making:
 
         thinned, report = to_2_4(self.model)
         form = replace(
-            self._derived("fp16", "2:4 by magnitude, and ModelOpt AutoCast"),
+            derived(self.base, "fp16", "2:4 by magnitude, and ModelOpt AutoCast"),
             name=f"{name_of(self.base.name, 'fp16')}-sparse",
             notes=(
                 f"2:4 in {len(report.layers)} of {len(report.layers) + len(report.skipped)} "
@@ -101,7 +101,7 @@ class _Making:
         from plansmith.compress.qdq import to_int8
 
         method = self.recipe.quantize.method
-        form = self._derived("int8", f"ModelOpt, explicit Q/DQ, {method} calibration")
+        form = derived(self.base, "int8", f"ModelOpt, explicit Q/DQ, {method} calibration")
         self.step.update(2, 3, f"{form.name}: {method} calibration")
         rows = self.tuning.spread(CALIBRATION_ROWS).feed
         try:
@@ -112,7 +112,7 @@ class _Making:
         loss = self.tuning.loss(self._answer(quantised.model, self.tuning.feed))
         self._add_int8(form, quantised.model, quantised.kept_layers, loss)
         if loss > self.tuning.goal:
-            self._mix(self._derived("int8", form.tool, mixed=True), quantised)
+            self._mix(derived(self.base, "int8", form.tool, mixed=True), quantised)
 
     def _mix(self, form: Form, quantised: Quantised) -> None:
         from plansmith.compress.qdq_mixed import find_kept_layers, without
@@ -137,10 +137,7 @@ class _Making:
         from plansmith.compress.fp16 import to_fp16
 
         typed = to_fp16(graph, self.tuning.feed)
-        note = (
-            f"{loss:.2%} of the top-1 answers to {self.tuning.count} calibration samples change; "
-            f"the search aims at {self.tuning.goal:.2%}"
-        )
+        note = self.tuning.told(loss)
         wide = tuple(name for name in typed.fp32_layers if name not in kept)
         notes = (note, f"in FP32, for their range: {', '.join(wide)}") if wide else (note,)
         form = replace(form, kept_layers=tuple(kept), kept_precision="fp16", notes=notes)
@@ -149,17 +146,6 @@ class _Making:
     def _answer(self, graph: onnx.ModelProto, feed: Feed) -> NDArray[np.float32]:
         engine = onnxruntime.open_engine(graph.SerializeToString(), BATCH_SIZE, literally=True)
         return engine.answer(feed)[self.tuning.output].astype(np.float32)
-
-    def _derived(self, precision: str, tool: str, *, mixed: bool = False) -> Form:
-        return replace(
-            self.base,
-            name=name_of(self.base.name, precision, mixed=mixed),
-            precision=precision,
-            parent=self.base.name,
-            tool=tool,
-            notes=(),
-            attempts=(),
-        )
 
     def _add(self, form: Form, graph: onnx.ModelProto) -> None:
         import onnx

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plansmith.forms import PruneAttempt
 from plansmith.job import Job
 from plansmith.progress import Step
 from plansmith.recipe import Input
@@ -17,15 +18,13 @@ from plansmith.stages import products
 if TYPE_CHECKING:
     import onnx
 
-    from plansmith.compress.prune import Attempt
-
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedModel:
     """`models` are the smallest first, none where nothing recovered; all aimed at `goal`."""
 
     models: tuple[onnx.ModelProto, ...]
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[PruneAttempt, ...]
     goal: float
 
 

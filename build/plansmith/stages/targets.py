@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +14,7 @@ from plansmith.choose import choose
 from plansmith.compress.tuning import Tuning
 from plansmith.engines.passport import EnginePassport
 from plansmith.errors import PlansmithError
-from plansmith.forms import Form, PruneAttempt
+from plansmith.forms import Form
 from plansmith.job import Job
 from plansmith.keys import COMPILE_TOOLS, MEASURE_TOOLS, QUANTIZE_TOOLS
 from plansmith.manifest import TargetBuild, Trial
@@ -62,7 +62,7 @@ def make_pruned(job: Job, calibration: Path, to: Path, step: Step) -> None:
         tool="torch-pruning and distillation",
         macs=None,
         parameters=0,
-        attempts=tuple(PruneAttempt(**asdict(one)) for one in pruned.attempts),
+        attempts=pruned.attempts,
     )
     made: list[MadeForm] = []
     for name, model in zip(("pruned", "pruned-milder"), pruned.models, strict=False):
