@@ -56,19 +56,18 @@ def training() -> dict[str, NDArray]:
 
 
 def calibration() -> dict[str, NDArray]:
-    """`image` uint8 [400, 28, 28, 1] and `labels` int64 [400]."""
-    images, labels = _part("calibration")
+    """`image` uint8 [400, 28, 28, 1] and `labels`, the classes 0..9, int64 [400]."""
+    return _named("calibration")
+
+
+def evaluation() -> dict[str, NDArray]:
+    """`image` uint8 [2000, 28, 28, 1] and `labels` int64 [2000]."""
+    return _named("evaluation")
+
+
+def _named(part: str) -> dict[str, NDArray]:
+    images, labels = _part(part)
     return {"image": images, "labels": labels}
-
-
-def evaluation() -> NDArray[np.uint8]:
-    """uint8 [2000, 28, 28, 1]."""
-    return _part("evaluation")[0]
-
-
-def evaluation_labels() -> NDArray[np.int64]:
-    """The class, 0..9, of each row of `evaluation`."""
-    return _part("evaluation")[1]
 
 
 def build() -> nn.Module:

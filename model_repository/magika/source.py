@@ -118,24 +118,23 @@ def model_file() -> Path:
     return MODEL / "model.onnx"
 
 
-def evaluation_files() -> np.ndarray:
-    """int32 [N, 2048], N >= 600: a byte each, or 256 where a short file has none."""
-    return np.stack([file.features for file in split()[0]])
+def evaluation() -> dict[str, np.ndarray]:
+    """`bytes` int32 [N, 2048], N >= 600: a byte each, or 256 where a short file has none.
 
-
-def evaluation_labels() -> np.ndarray:
-    """int64 [N]: the type of each file, as its line in labels.txt."""
+    `labels` int64 [N]: the type of each file, as its line in labels.txt. `slices` str [N]: what
+    kind of type that is: code, image, archive and so on.
+    """
     lines = {label: number for number, label in enumerate(target_labels())}
-    return np.array([lines[file.label] for file in split()[0]], np.int64)
-
-
-def evaluation_groups() -> np.ndarray:
-    """str [N]: what kind of type each file has: code, image, archive and so on."""
     kinds = json.loads(GROUPS.read_text(encoding="utf-8"))
-    return np.array([kinds[file.label]["group"] for file in split()[0]])
+    files = split()[0]
+    return {
+        "bytes": np.stack([file.features for file in files]),
+        "labels": np.array([lines[file.label] for file in files], np.int64),
+        "slices": np.array([kinds[file.label]["group"] for file in files]),
+    }
 
 
-def calibration_files() -> np.ndarray:
+def calibration() -> np.ndarray:
     """int32 [N, 2048], N >= 150: none of them among the evaluation's."""
     return np.stack([file.features for file in split()[1]])
 

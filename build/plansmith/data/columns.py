@@ -20,7 +20,8 @@ from plansmith.errors import LacksSomething, UnusableInput
 from plansmith.recipe import Recipe
 from plansmith.recipe.reader import nearest
 
-LABELS = "labels"
+# Of arrays that a place gives beside the inputs'.
+LABELS, SLICES = "labels", "slices"
 _INDEX = re.compile(r"[+-]?\d+")
 
 
@@ -79,7 +80,12 @@ def load_slices(recipe: Recipe, folder: Path, count: int) -> NDArray[np.str_] | 
     key, place = "data.slices", recipe.data.slices
     if place is None:
         return None
-    column = _read_column(key, place, folder, "slice")
+    return slice_names(key, place, _read_column(key, place, folder, "slice"), count)
+
+
+def slice_names(key: str, place: str, values: Any, count: int) -> NDArray[np.str_]:
+    """`values` (a Column, or anything that makes an array) as names of groups, str [count]."""
+    column = values if isinstance(values, Column) else _column_of(key, place, values)
     _check_count(key, column, count)
     names = [str(value).strip() if isinstance(value, str | int) else "" for value in column.values]
     for row, name in enumerate(names):

@@ -12,7 +12,16 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith.data.columns import LABELS, Classes, folder_labels, label_indices
+from plansmith.data.columns import (
+    LABELS,
+    SLICES,
+    Classes,
+    folder_labels,
+    label_indices,
+    load_labels,
+    load_slices,
+    slice_names,
+)
 from plansmith.data.images import load_images
 from plansmith.data.reading import as_array, read_arrays, refuse_outside, rows_for
 from plansmith.errors import UnusableInput
@@ -33,35 +42,43 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a place gave: `labels` are the classes of the rows, int64 [N], where it has them too.
+    """What a place gave: `labels` are the classes of the rows, int64 [N], `slices` the names of
+    their groups, str [N], where it has them too.
 
     `skipped` are the files of a folder of images that could not be decoded.
     """
 
     samples: Samples
     labels: NDArray[np.int64] | None = None
+    slices: NDArray[np.str_] | None = None
     skipped: tuple[str, ...] = ()
 
 
 def load_evaluation(recipe: Recipe, folder: Path) -> Loaded:
     """The recipe's evaluation data: files in `folder`, or what its `file.py:function` gives.
 
-    A function returns one array, or a dict of arrays by input name. `labels` are the folders that
-    images lie in, where all are called like classes and the recipe has no data.labels. Raises
-    UnusableInput where the data is missing, empty, not finite, or not of the dtype and shape of
-    the recipe's inputs, and where the metric needs labels that there are not.
+    A function returns one array, or a dict of arrays by input name. Labels and slices are those of
+    data.labels and data.slices, or arrays of these names beside the inputs'; labels may also be the
+    folders that images lie in. Raises UnusableInput where the data is missing, empty, not finite,
+    or not of the dtype and shape of the recipe's inputs, where labels are no classes of the first
+    output, and where the metric needs labels that there are not.
     """
     key, place = "data.evaluation", recipe.data.evaluation
     raw = _read(recipe, key, place, folder)
-    labels = None
-    if recipe.data.labels is None:
-        labels = folder_labels(key, place, raw.files, Classes.of(recipe, folder))
-        if labels is None and recipe.budget.metric == "top1":
-            raise UnusableInput(
-                f'data.labels: missing, and the metric "top1" needs it: the files in {place} do '
-                "not all lie in folders that are called like the classes of the output's labels"
-            )
-    return Loaded(samples=raw.samples, labels=labels, skipped=raw.skipped)
+    count = raw.samples.count
+    labels = load_labels(recipe, folder, count)
+    if labels is None:
+        labels = _labels_of(key, place, raw, Classes.of(recipe, folder))
+    slices = load_slices(recipe, folder, count)
+    if slices is None and raw.slices is not None:
+        slices = slice_names(key, place, raw.slices, count)
+    if labels is None and recipe.budget.metric == "top1":
+        raise UnusableInput(
+            f'data.labels: missing, and the metric "top1" needs it: {place} gives no "labels" '
+            "beside the inputs, and no images that all lie in folders called like the classes of "
+            "the output's labels"
+        )
+    return Loaded(samples=raw.samples, labels=labels, slices=slices, skipped=raw.skipped)
 
 
 def load_calibration(recipe: Recipe, folder: Path) -> Loaded | None:
@@ -82,12 +99,15 @@ def _labelled(key: str, place: str | None, recipe: Recipe, folder: Path) -> Load
     if place is None:
         return None
     raw = _read(recipe, key, place, folder)
-    classes = Classes.of(recipe, folder)
-    if raw.labels is None:
-        labels = folder_labels(key, place, raw.files, classes)
-    else:
-        labels = label_indices(key, place, raw.labels, raw.samples.count, classes)
+    labels = _labels_of(key, place, raw, Classes.of(recipe, folder))
     return Loaded(samples=raw.samples, labels=labels, skipped=raw.skipped)
+
+
+def _labels_of(key: str, place: str, raw: _Raw, classes: Classes) -> NDArray[np.int64] | None:
+    """Those beside the inputs, or the folders that images lie in."""
+    if raw.labels is None:
+        return folder_labels(key, place, raw.files, classes)
+    return label_indices(key, place, raw.labels, raw.samples.count, classes)
 
 
 def load_pictures(recipe: Recipe, folder: Path) -> dict[str, NDArray[np.uint8]]:
@@ -135,6 +155,7 @@ class _Raw:
 
     samples: Samples
     labels: Any = None
+    slices: Any = None
     files: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
@@ -162,8 +183,8 @@ def _read(recipe: Recipe, key: str, place: str, folder: Path) -> _Raw:
         )
     for tensor in recipe.inputs:
         refuse_outside(key, place, arrays[tensor.spec.name], tensor)
-    labels = None if LABELS in names else given.get(LABELS)
-    return _Raw(samples=_samples(arrays), labels=labels)
+    beside = {name: given.get(name) for name in (LABELS, SLICES) if name not in names}
+    return _Raw(samples=_samples(arrays), labels=beside.get(LABELS), slices=beside.get(SLICES))
 
 
 def _samples(arrays: dict[str, NDArray[Any]]) -> Samples:

@@ -113,10 +113,8 @@ def budget(reader: Reader, root: Mapping[str, Any], places: Data | None) -> Budg
     limits = ("max_kl", "max_deviation")
     reader.keys(table, ("budget",), ("metric", "max_drop", *limits, "accept_not_proven"))
     metric = reader.choice(table, ("budget", "metric"), METRICS)
-    # The folders that images lie in may be their labels: that shows when they are read.
-    unlabelled = (
-        places is not None and places.labels is None and not places.evaluation.endswith("/")
-    )
+    # Any other place may give labels beside the samples, or folders: that shows when it is read.
+    unlabelled = places is not None and places.labels is None and places.evaluation.endswith(".npy")
     if metric == "top1" and unlabelled:
         reader.problem(("budget", "metric"), 'is "top1", which needs data.labels')
     max_drop = reader.value(table, ("budget", "max_drop"), as_share, "a share from 0 up to 1")

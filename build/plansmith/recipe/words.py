@@ -71,7 +71,7 @@ class Data:
     `evaluation` are the samples that variants are compared on. `labels` are their classes and
     `slices` the names of the groups that they belong to, one for each sample. `calibration` are the
     samples that value ranges are taken from and that searches look at, and `training` those that a
-    pruned network recovers on; both may give "labels" beside the inputs. `pictures` (of a model
+    pruned network recovers on; all may give "labels" beside the inputs. `pictures` (of a model
     whose one input is a picture) are shown in the report with the answers: one for each name.
     `max_undecodable` is the share (0..1) of a folder's files that may be no pictures.
     """

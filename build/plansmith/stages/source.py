@@ -36,17 +36,12 @@ def users_code() -> Generator[None, None, None]:
 
 def make_data(job: Job, to: Path) -> None:
     """Evaluation samples with their labels and slices, and the pictures."""
-    from plansmith.data import columns, identity, samples
+    from plansmith.data import identity, samples
 
     with users_code():
         found = samples.load_evaluation(job.recipe, job.folder)
-        count = found.samples.count
-        labels = columns.load_labels(job.recipe, job.folder, count)
-        slices = columns.load_slices(job.recipe, job.folder, count)
         pictures = samples.load_pictures(job.recipe, job.folder)
-    if labels is None:
-        labels = found.labels
-    arrays = {"labels": labels, "slices": slices}
+    arrays = {"labels": found.labels, "slices": found.slices}
     samples.save_arrays(to / products.SAMPLES_FILE, found.samples.arrays)
     samples.save_arrays(
         to / products.COLUMNS_FILE,
@@ -54,7 +49,7 @@ def make_data(job: Job, to: Path) -> None:
     )
     samples.save_arrays(to / products.PICTURES_FILE, pictures)
     classes = _class_count(job)
-    described = identity.describe(found.samples, labels, classes, found.skipped)
+    described = identity.describe(found.samples, found.labels, classes, found.skipped)
     products.write_json(to / products.IDENTITY_FILE, described)
 
 

@@ -55,7 +55,7 @@ def answers(recipe: Recipe, source: ModuleType, compared: np.ndarray) -> np.ndar
     options.intra_op_num_threads = 1
     graph = export(recipe, FOLDER).SerializeToString()
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    rows = source.evaluation_files()[compared]
+    rows = source.evaluation()["bytes"][compared]
     return np.concatenate(
         [session.run(None, {"bytes": part})[0] for part in np.split(rows, COMPARED // 8)]
     )
@@ -63,13 +63,13 @@ def answers(recipe: Recipe, source: ModuleType, compared: np.ndarray) -> np.ndar
 
 def test_the_recipe_finds_the_same_files_every_time(recipe: Recipe, source: ModuleType) -> None:
     found = load_evaluation(recipe, FOLDER).samples
-    np.testing.assert_array_equal(source.evaluation_files(), found.arrays["bytes"])
+    np.testing.assert_array_equal(source.evaluation()["bytes"], found.arrays["bytes"])
 
 
 def test_there_are_files_enough_and_calibration_has_others(source: ModuleType) -> None:
     evaluation, calibration = (
         Samples(arrays={"bytes": rows}, sha256="")
-        for rows in (source.evaluation_files(), source.calibration_files())
+        for rows in (source.evaluation()["bytes"], source.calibration())
     )
     assert evaluation.count >= 600
     assert calibration.count >= 150
@@ -101,14 +101,15 @@ def test_the_labels_are_right_as_far_as_the_model_can_tell(
     recipe: Recipe, source: ModuleType, compared: np.ndarray, answers: np.ndarray
 ) -> None:
     """It was right on 97 % when they were chosen; a suffix that says little would show."""
-    given = source.evaluation_labels()
+    given = source.evaluation()["labels"]
     classes = Classes.of(recipe, FOLDER)
-    labels = label_indices("data.labels", "", given, len(source.evaluation_files()), classes)
+    labels = label_indices("data.labels", "", given, len(given), classes)
     assert (answers.argmax(axis=1) == labels[compared]).mean() > 0.94
     assert len(np.unique(labels)) >= 30
 
 
 def test_every_file_is_of_a_group(source: ModuleType) -> None:
-    groups = source.evaluation_groups()
-    assert groups.shape == source.evaluation_labels().shape
+    given = source.evaluation()
+    groups = given["slices"]
+    assert groups.shape == given["labels"].shape
     assert {"code", "image", "archive", "executable"} <= set(groups.tolist())

@@ -194,6 +194,16 @@ def test_every_metric_can_be_named(metric: str) -> None:
     assert parse_recipe(GOOD.replace('"top1"', f'"{metric}"')).budget.metric == metric
 
 
+def test_labelled_accuracy_needs_labels_where_the_samples_can_bring_none() -> None:
+    bare = GOOD.replace('labels = "labels.csv"\n', "")
+    (problem,) = problems_of(bare.replace('"source.py:evaluation_images"', '"evaluation.npy"'))
+    assert problem.endswith('budget.metric: is "top1", which needs data.labels')
+    # Whether these bring any shows when they are read.
+    for place in ("source.py:evaluation_images", "evaluation.npz", "photos/"):
+        recipe = parse_recipe(bare.replace("source.py:evaluation_images", place))
+        assert recipe.data.labels is None
+
+
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
 def test_every_kind_of_output_can_be_named(kind: str) -> None:
     text = GOOD.replace('kind = "logits"', f'kind = "{kind}"')
@@ -300,7 +310,6 @@ def test_broken_toml_names_the_line() -> None:
         ("max_batch_size = 8", "max_batch_size = 0", "a whole number from 1"),
         ("shape = [1000]", "shape = [0]", "a list of sizes"),
         ('metric = "top1"', 'metric = "top2"', "one of top1, top1_agreement, expected_top1"),
-        ('labels = "labels.csv"\n', "", 'budget.metric: is "top1", which needs data.labels'),
         ("max_drop = 0.01", "max_drop = 1.0", "a share from 0 up to 1"),
         ("max_kl = 0.02", "max_kl = 0", "a positive number"),
         ("max_kl = 0.02", "max_kl = -1", "a positive number"),

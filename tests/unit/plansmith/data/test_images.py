@@ -175,8 +175,11 @@ def test_evaluation_images_in_folders_of_class_names_bring_labels(
 def test_labels_that_the_recipe_names_go_before_folders(tmp_path: Path, tiny_recipe: str) -> None:
     (tmp_path / "labels.txt").write_text("cat\ncup\ndog\nlynx\n")
     save(tmp_path, "dog/a.png", plain(1))
+    np.save(tmp_path / "l.npy", np.array([3]))
     text = image_recipe(tiny_recipe).replace("[budget]", 'labels = "l.npy"\n\n[budget]')
-    assert load_evaluation(parse_recipe(text), tmp_path).labels is None
+    labels = load_evaluation(parse_recipe(text), tmp_path).labels
+    assert labels is not None
+    assert labels.tolist() == [3]
 
 
 def test_pictures_of_a_folder_are_called_like_their_files(tmp_path: Path, tiny_recipe: str) -> None:

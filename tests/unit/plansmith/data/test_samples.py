@@ -228,6 +228,56 @@ def test_a_problem_names_the_key_of_the_recipe(tmp_path: Path, tiny_recipe: str)
         load_calibration(with_place(tiny_recipe, "calibration", "c.npy"), tmp_path)
 
 
+def evaluation_of(folder: Path, recipe: str, answer: str) -> Loaded:
+    code = f"import numpy as np\nX = np.ones((3, 8), np.float32)\ndef rows(): return {answer}\n"
+    (folder / "data.py").write_text(code)
+    text = recipe.replace('"evaluation.npz"', '"data.py:rows"')
+    return load_evaluation(parse_recipe(text), folder)
+
+
+def test_evaluation_data_may_bring_labels_and_slices(tmp_path: Path, tiny_recipe: str) -> None:
+    answer = "{'x': X, 'labels': [2, 0, 3], 'slices': ['day', 'night', 'day']}"
+    found = evaluation_of(tmp_path, tiny_recipe, answer)
+    assert found.labels is not None
+    assert found.labels.tolist() == [2, 0, 3]
+    assert found.slices is not None
+    assert found.slices.tolist() == ["day", "night", "day"]
+
+
+def test_what_the_recipe_names_goes_before_what_lies_beside_the_samples(
+    tmp_path: Path, tiny_recipe: str
+) -> None:
+    (tmp_path / "labels.csv").write_text("label\n1\n1\n0\n")
+    recipe = tiny_recipe.replace("[data]", '[data]\nlabels = "labels.csv"')
+    found = evaluation_of(tmp_path, recipe, "{'x': X, 'labels': [2, 0, 3]}")
+    assert found.labels is not None
+    assert found.labels.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("beside", "says"),
+    [
+        ("'labels': [0, 9, 1]", "data.evaluation: .*row 1 .*"),
+        ("'labels': [0, 1]", "data.evaluation: .*2"),
+        ("'slices': ['day', '', 'day']", "data.evaluation: .*row 1 .*expected a group's name"),
+    ],
+    ids=["no class", "too few", "no name"],
+)
+def test_labels_and_slices_beside_the_samples_are_checked(
+    tmp_path: Path, tiny_recipe: str, beside: str, says: str
+) -> None:
+    with pytest.raises(UnusableInput, match=says):
+        evaluation_of(tmp_path, tiny_recipe, f"{{'x': X, {beside}}}")
+
+
+def test_labelled_accuracy_without_labels_anywhere_is_refused(
+    tmp_path: Path, tiny_recipe: str
+) -> None:
+    recipe = tiny_recipe.replace("top1_agreement", "top1")
+    with pytest.raises(UnusableInput, match=r'^data\.labels: missing, and the metric "top1"'):
+        evaluation_of(tmp_path, recipe, "{'x': X}")
+
+
 def training_of(folder: Path, recipe: str, answer: str) -> Loaded | None:
     code = f"import numpy as np\nX = np.ones((3, 8), np.float32)\ndef train(): return {answer}\n"
     (folder / "data.py").write_text(code)
