@@ -1,6 +1,6 @@
 """Will the engines that are served load there? The repository and this machine, read for the rules.
 
-The rules are in engines/preflight.py.
+The rules are in engines/compatibility.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plansmith.engines import preflight as rules
 from plansmith.engines import releases
-from plansmith.engines.preflight import Mismatch, Place
+from plansmith.engines.compatibility import Mismatch, Place, mismatches
 from plansmith.errors import LacksSomething, UnusableInput
 from plansmith.gpu import describe_gpu
 from plansmith.manifest import Manifest
@@ -139,7 +138,7 @@ def preflight(folders: Sequence[Path], target: str, there: There) -> Preflight:
             problems.append(str(error))
             continue
         passports = served.on(target).passports
-        found = rules.preflight(passports, there.place, folder.name)
+        found = mismatches(passports, there.place, folder.name)
         models.append(
             ModelPreflight(
                 model=folder.name,

@@ -1,6 +1,6 @@
 """Are published files as they were built? Every version against its manifest.
 
-What is looked at in one file is in engines/verify.py.
+What is looked at in one file is in engines/integrity.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plansmith import manifest
-from plansmith.engines.verify import verify_files
+from plansmith.engines.integrity import verify_files
 from plansmith.errors import UnusableInput
 
 

@@ -60,10 +60,6 @@ class Release:
         """
         return f"nvcr.io/nvidia/tensorrt:{self.name}-py3"
 
-    @property
-    def serving_image(self) -> str:
-        return f"nvcr.io/nvidia/tritonserver:{self.name}-py3"
-
 
 def _release(
     name: str,

@@ -38,7 +38,6 @@ def test_the_driver_follows_from_cuda(name: str, driver: int) -> None:
 def test_engines_are_built_in_the_image_of_the_release_that_serves_them() -> None:
     release = find("26.06")
     assert release.build_image == "nvcr.io/nvidia/tensorrt:26.06-py3"
-    assert release.serving_image == "nvcr.io/nvidia/tritonserver:26.06-py3"
 
 
 def test_of_a_release_that_the_table_lacks_nothing_is_known() -> None:

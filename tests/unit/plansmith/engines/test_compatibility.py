@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plansmith.engines.compatibility import Mismatch, Place, mismatches
 from plansmith.engines.passport import BuildOptions, EnginePassport
-from plansmith.engines.preflight import Mismatch, Place, preflight
 from plansmith.engines.profiles import InputShapes, Profile
 
 ENGINE = EnginePassport(
@@ -43,7 +43,7 @@ PLACE = Place(
 
 
 def check(engine: EnginePassport, **changes: Any) -> tuple[Mismatch, ...]:
-    return preflight([engine], replace(PLACE, **changes), "digits")
+    return mismatches([engine], replace(PLACE, **changes), "digits")
 
 
 @pytest.mark.parametrize("engine", [ENGINE, RTX], ids=lambda engine: engine.library)
@@ -100,6 +100,17 @@ def test_an_engine_loads_in_the_release_it_was_built_in_whatever_is_in_it() -> N
     assert check(built_there, tensorrt=None, container="26.05") == ()
     (mismatch,) = check(built_there, tensorrt=None, container="26.06")
     assert not mismatch.proven
+
+
+@pytest.mark.parametrize(("container", "told_of"), [("26.05", ["7.0"]), ("24.10", [])])
+def test_a_container_serves_no_gpu_older_than_it_supports(
+    container: str, told_of: list[str]
+) -> None:
+    """7.0 is a V100: 24.10's notes have it, those of 26.05 begin at 7.5."""
+    volta = replace(ENGINE, compute_capabilities=("7.0",), container=container)
+    found = check(volta, compute_capability="7.0", container=container, tensorrt=None)
+    told = [one.place_has for one in found if "is served by container" in one.engine_has]
+    assert told == told_of
 
 
 def test_a_containers_cuda_needs_its_driver_too() -> None:
@@ -159,12 +170,12 @@ OTHER = replace(RTX, file="model-cc89.plan", compute_capabilities=("8.9",))
 @pytest.mark.parametrize("capability", ["8.6", "8.9"])
 def test_of_several_engines_the_one_for_the_gpu_counts(capability: str) -> None:
     there = replace(PLACE, compute_capability=capability, tensorrt_rtx="1.5.0.114")
-    (mismatch,) = preflight([RTX, OTHER], there, "digits")
+    (mismatch,) = mismatches([RTX, OTHER], there, "digits")
     assert mismatch.file == f"model-cc{capability.replace('.', '')}.plan"
 
 
 def test_where_no_engine_is_for_the_gpu_the_recipe_is_to_name_it() -> None:
-    (mismatch,) = preflight([RTX, OTHER], replace(PLACE, compute_capability="12.0"), "digits")
+    (mismatch,) = mismatches([RTX, OTHER], replace(PLACE, compute_capability="12.0"), "digits")
     assert (mismatch.engine_has, mismatch.place_has) == ("8.6, 8.9", "12.0")
     assert "targets.compute_capabilities" in mismatch.remedy
     assert "plansmith build digits --target tensorrt-rtx" in mismatch.remedy
@@ -172,7 +183,7 @@ def test_where_no_engine_is_for_the_gpu_the_recipe_is_to_name_it() -> None:
 
 def test_openvino_compiles_where_it_is_served() -> None:
     engine = replace(ENGINE, library="openvino", compute_capabilities=())
-    assert preflight([engine], Place(), "digits") == ()
+    assert mismatches([engine], Place(), "digits") == ()
 
 
 def test_every_mismatch_is_told_at_once() -> None:

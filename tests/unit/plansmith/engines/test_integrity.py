@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from plansmith.engines.integrity import Fault, verify_files
 from plansmith.engines.passport import EnginePassport
-from plansmith.engines.verify import Fault, verify_files
 from plansmith.manifest import FileDigest
 
 Engine = tuple[Path, EnginePassport]

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from plansmith.engines import releases
 from plansmith.engines.passport import EnginePassport
-from plansmith.engines.verify import Fault as Fault
-from plansmith.engines.verify import verify_files as verify_files
 
 UNKNOWN = "unknown"
 # HardwareCompatibilityLevel.AMPERE_PLUS begins here.
@@ -72,7 +70,7 @@ class Mismatch:
         )
 
 
-def preflight(
+def mismatches(
     passports: Sequence[EnginePassport], place: Place, model: str
 ) -> tuple[Mismatch, ...]:
     """Why the engines of `model` will not load in `place`; empty where one loads.
@@ -91,6 +89,7 @@ def preflight(
         for engine in fitting
         for mismatch in (
             *_gpu(engine, place),
+            *_server(engine, place),
             *_version(engine, place, model),
             *_driver(engine, place),
             *_system(engine, place, model),
@@ -135,6 +134,24 @@ def _gpu(engine: EnginePassport, place: Place) -> tuple[Mismatch, ...]:
             place_has=UNKNOWN,
             remedy="name the GPU's: nvidia-smi --query-gpu=compute_cap --format=csv",
             proven=False,
+        ),
+    )
+
+
+def _server(engine: EnginePassport, place: Place) -> tuple[Mismatch, ...]:
+    """The container's own lower limit: newer servers leave old GPUs behind."""
+    release = releases.find(place.container) if place.container is not None else None
+    least = release.minimum_compute_capability if release is not None else None
+    capability = place.compute_capability
+    if least is None or capability is None or _numbers(capability) >= _numbers(least):
+        return ()
+    return (
+        Mismatch(
+            file=engine.file,
+            field="compute capability",
+            engine_has=f"is served by container {place.container} from {least} on",
+            place_has=capability,
+            remedy="serve with an older container, or on a newer GPU",
         ),
     )
 
