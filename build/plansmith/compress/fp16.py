@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from plansmith.compress.layers import check_names, layer_names, with_names
+from plansmith.compress.layers import layer_names, with_names
 from plansmith.compress.quiet import silenced
 from plansmith.compress.ranges import FP16_MAX, LayerRange, overflows, tensor_ranges
 from plansmith.measure import Feed
@@ -36,38 +35,21 @@ class TypedFp16:
     overflows: tuple[LayerRange, ...]
 
 
-def to_fp16(model: onnx.ModelProto, feed: Feed, *, keep: Sequence[str] = ()) -> TypedFp16:
-    """`model` with every layer in FP16 that FP16 can hold, the layers named in `keep` in FP32.
+def to_fp16(model: onnx.ModelProto, feed: Feed) -> TypedFp16:
+    """`model` with every layer in FP16 that FP16 can hold.
 
     Judged by the ranges that the rows of `feed` (real data, in the recipe's dtypes) take, with
-    `HEADROOM`. Raises UnusableInput where there are no rows, they do not fit the model, or `keep`
-    names a layer that the model has not.
+    `HEADROOM`. Raises UnusableInput where there are no rows, or they do not fit the model.
     """
-    check_names(keep, model)
     named = with_names(model)
     ranges = tensor_ranges(named, feed)
-    cast = _autocast(named, {one.tensor: one.max_abs for one in ranges}, keep)
+    cast = _autocast(named, {one.tensor: one.max_abs for one in ranges})
     return TypedFp16(
         model=cast, fp32_layers=_fp32_layers(cast, layer_names(named)), overflows=overflows(ranges)
     )
 
 
-def as_pure_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with every layer in FP16, whatever flows through it; dtypes at the edge are kept.
-
-    Weights beyond FP16's largest number are cut to it.
-    """
-    with silenced("ModelOpt cannot convert the model to FP16"):
-        from modelopt.onnx.autocast.convert import (  # pyright: ignore[reportMissingTypeStubs]
-            convert_to_f16,
-        )
-
-        return convert_to_f16(with_names(model), keep_io_types=True)
-
-
-def _autocast(
-    model: onnx.ModelProto, reach: Mapping[str, float], keep: Sequence[str]
-) -> onnx.ModelProto:
+def _autocast(model: onnx.ModelProto, reach: Mapping[str, float]) -> onnx.ModelProto:
     failure = "ModelOpt cannot convert the model to FP16"
     with silenced(failure), tempfile.TemporaryDirectory() as folder:
         from modelopt.onnx.autocast import (  # pyright: ignore[reportMissingTypeStubs]
@@ -80,7 +62,6 @@ def _autocast(
             str(path),
             low_precision_type="fp16",
             keep_io_types=True,
-            nodes_to_exclude=[rf"{re.escape(name)}\Z" for name in keep],
             # By tensor, from ranges measured in small batches. AutoCast's own measurement keeps
             # every intermediate of every row in memory; without a limit for it, it runs none.
             custom_rule=_BeyondHeadroom(reach),  # pyright: ignore[reportArgumentType]  # its `check`

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,16 +98,6 @@ def _axes(node: onnx.NodeProto, known: Mapping[str, int]) -> tuple[int, int, int
         last = known[node.input[0]] - 1
         return 0, last - 1, last
     return None
-
-
-def check_names(names: Sequence[str], model: onnx.ModelProto) -> None:
-    """Raises UnusableInput where one of `names` is no layer of the model."""
-    known = layer_names(model)
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; the nearest is {near[0]}" if near else ""
-            raise UnusableInput(f"{name}: the model has no such layer{hint}")
 
 
 def batch_axis(model: onnx.ModelProto) -> int | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +10,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from plansmith.compress.fp16 import to_fp16
 from plansmith.compress.layers import (
     batch_axis,
     check_feed,
-    check_names,
     constants,
     value_of,
     weighted_layers,
@@ -27,7 +23,6 @@ from plansmith.errors import PlansmithError
 from plansmith.measure import Feed, rows
 
 METHODS = ("entropy", "max")
-HIGH_PRECISIONS = ("fp16", "fp32")
 # Of n rows and one more like them, each is as likely to reach furthest: with 32, at most one later
 # row in 33 exceeds a range seen. ModelOpt's onnx_ptq/README asks for 500 where CNNs are calibrated.
 MIN_SAMPLES = 32
@@ -53,14 +48,7 @@ def quantisable_layers(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(layer.name for layer in weighted_layers(model))
 
 
-def to_int8(
-    model: onnx.ModelProto,
-    feed: Feed,
-    *,
-    method: str = "entropy",
-    keep: Sequence[str] = (),
-    high_precision: str = "fp16",
-) -> Quantised:
+def to_int8(model: onnx.ModelProto, feed: Feed, *, method: str = "entropy") -> Quantised:
     """`model` with Q/DQ nodes round the layers that gain from INT8, by ModelOpt's placement.
 
     Weights: symmetric, one scale per output channel, from their maximum. Activations: symmetric,
@@ -68,29 +56,25 @@ def to_int8(
     takes the largest value seen, "entropy" (ONNX Runtime's) may clip what lies beyond the reach of
     the first `BATCH_SIZE` rows, so their order matters to it.
 
-    Layers named in `keep`, and those that INT8 would slow down (ModelOpt leaves out convolutions of
-    few channels, products of fewer than 16), stay in `high_precision`: "fp16" is FP16 wherever that
-    can hold the values, else FP32. Inputs and outputs keep their dtypes; the opset becomes 19. Of a
-    fixed batch axis only whole batches are used.
+    Layers that INT8 would slow down stay as they are: ModelOpt leaves out convolutions of few
+    channels and products of fewer than 16. All else is FP32 still, see `fp16.to_fp16` (not by
+    ModelOpt's `high_precision_dtype`, which looks at no ranges: where a layer writes more than FP16
+    holds, its graph gives wrong answers and no warning, version 0.47). Inputs and outputs keep
+    their dtypes; the opset becomes 19. Of a fixed batch axis only whole batches are used.
 
-    Raises UnusableInput where rows are fewer than `MIN_SAMPLES` or do not fit the model, or `keep`
-    names a layer that the model has not; ValueError for an unknown method or precision.
+    Raises UnusableInput where rows are fewer than `MIN_SAMPLES` or do not fit the model; ValueError
+    for an unknown method.
     """
-    if method not in METHODS or high_precision not in HIGH_PRECISIONS:
-        raise ValueError(f"{method}, {high_precision}: not of {METHODS}, {HIGH_PRECISIONS}")
-    check_names(keep, model)
+    if method not in METHODS:
+        raise ValueError(f"{method}: not one of {METHODS}")
     fixed = batch_axis(model)
     count = check_feed(model, feed, least=max(MIN_SAMPLES, fixed or 1))
     batches = _Batches(feed, count // fixed * fixed if fixed else count, fixed or BATCH_SIZE)
     named = with_names(model)
-    quantised = _quantize(named, batches, method, keep)
+    quantised = _quantize(named, batches, method)
     for name, scale in scales(quantised).items():
         if not (np.isfinite(scale) & (scale > 0)).all():
             raise PlansmithError(f"{name}: ModelOpt gave it a scale that is not positive: {scale}")
-    if high_precision == "fp16":
-        # Not by ModelOpt's `high_precision_dtype`, which looks at no ranges: where a layer writes
-        # more than FP16 holds, its graph gives wrong answers and no warning (version 0.47).
-        quantised = to_fp16(quantised, feed).model
     done = _dequantised(quantised)
     layers = quantisable_layers(named)
     return Quantised(
@@ -119,12 +103,7 @@ class _Batches:
         self._left = iter(self._batches)
 
 
-def _quantize(
-    model: onnx.ModelProto,
-    batches: _Batches,
-    method: str,
-    keep: Sequence[str],
-) -> onnx.ModelProto:
+def _quantize(model: onnx.ModelProto, batches: _Batches, method: str) -> onnx.ModelProto:
     failure = "ModelOpt cannot quantise the model"
     with silenced(failure), tempfile.TemporaryDirectory() as folder:
         from modelopt.onnx.quantization import (  # pyright: ignore[reportMissingTypeStubs]
@@ -139,7 +118,6 @@ def _quantize(
             calibration_data_reader=batches,  # pyright: ignore[reportArgumentType]  # alike
             calibration_method=method,
             calibration_eps=["cpu"],
-            nodes_to_exclude=[rf"{re.escape(name)}\Z" for name in keep],
             high_precision_dtype="fp32",
             output_path=str(quantised),
             log_level="ERROR",

@@ -105,7 +105,7 @@ class _Making:
         self.step.update(2, 3, f"{form.name}: {method} calibration")
         rows = self.tuning.spread(CALIBRATION_ROWS).feed
         try:
-            quantised = to_int8(self.model, rows, method=method, high_precision="fp32")
+            quantised = to_int8(self.model, rows, method=method)
         except PlansmithError as error:
             self._refuse(form, str(error))
             return

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from plansmith.compress.fp16 import HEADROOM, TypedFp16, as_pure_fp16, to_fp16
+from plansmith.compress.fp16 import HEADROOM, TypedFp16, to_fp16
 from plansmith.compress.ranges import FP16_MAX
 from plansmith.errors import PlansmithError, UnusableInput
 
@@ -108,37 +108,11 @@ def test_a_model_with_such_layers_answers_as_before(loud: TypedFp16) -> None:
     np.testing.assert_allclose(answers(loud.model), want, atol=72 * 2**-11)
 
 
-def test_pure_fp16_of_such_a_model_is_not_finite() -> None:
-    assert not np.isfinite(answers(as_pure_fp16(build(TOO_LOUD)))).all()
-
-
-def test_pure_fp16_of_a_tame_model_is_the_same_graph(plain: TypedFp16) -> None:
-    np.testing.assert_array_equal(answers(as_pure_fp16(build())), answers(plain.model))
-
-
 def test_a_layer_near_the_limit_stays_fp32_although_it_does_not_overflow(loud: TypedFp16) -> None:
     near = TOO_LOUD * FP16_MAX / loud.overflows[0].max_abs / HEADROOM
     above = to_fp16(build(near * 1.01), {"x": X})
     assert (above.fp32_layers, above.overflows) == (("loud", "quiet"), ())
     assert to_fp16(build(near * 0.99), {"x": X}).fp32_layers == ()
-
-
-def test_layers_named_in_keep_stay_fp32() -> None:
-    kept = to_fp16(build(), {"x": X}, keep=["stem"])
-    # Not "stem/relu", of whose name "stem" is only the beginning.
-    assert kept.fp32_layers == ("stem",)
-    types = {one.name: one.data_type for one in kept.model.graph.initializer}
-    assert types["w1"] == TensorProto.FLOAT
-    assert types["w2"] == TensorProto.FLOAT16
-
-
-def test_a_node_without_a_name_is_kept_by_its_output() -> None:
-    assert to_fp16(build(), {"x": X}, keep=["y"]).fp32_layers == ("y",)
-
-
-def test_an_unknown_layer_is_refused() -> None:
-    with pytest.raises(UnusableInput, match=r"lout: .* no such layer; the nearest is loud"):
-        to_fp16(build(), {"x": X}, keep=["lout"])
 
 
 def test_without_rows_it_is_refused() -> None:

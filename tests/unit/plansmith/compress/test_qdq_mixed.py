@@ -63,7 +63,7 @@ def answer(model: onnx.ModelProto, feed: Feed) -> NDArray[np.float32]:
 
 def quantise(loud: float) -> Case:
     model = build(loud)
-    quantised = to_int8(model, {"x": X}, method="max", high_precision="fp32")
+    quantised = to_int8(model, {"x": X}, method="max")
     tuning = Tuning(
         feed={"x": X}, output="y", kind="logits", original=answer(model, {"x": X}), goal=0.1
     )
