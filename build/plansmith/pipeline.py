@@ -147,12 +147,10 @@ def build(
     """
     place = ModelFolder(path=job.folder)
     with _lock(job.folder):
-        wanted = [name for name in job.targets if force or not publishing.is_current(job, name)]
-        # Killed after the version was complete and before it was served: only that is missing.
-        unserved = [name for name in wanted if not force and publishing.is_complete(job, name)]
+        current, unserved = ((), {}) if force else published(job)
         publishing.serve_again(job, unserved)
-        missing = [name for name in wanted if name not in unserved]
-        failures = _cannot_build(job, missing, container)
+        missing = [name for name in job.targets if name not in (*current, *unserved)]
+        failures = cannot_build(job, missing, container)
         outcomes: dict[str, targets.Outcome] = {}
         if able := [target for target in missing if target not in failures]:
             if force:
@@ -164,11 +162,22 @@ def build(
             manifest=place.latest(),
             targets=(*unserved, *outcomes),
             failures=failures,
-            current=tuple(name for name in job.targets if name not in wanted),
+            current=current,
         )
 
 
-def _cannot_build(
+def published(job: Job) -> tuple[tuple[str, ...], dict[str, Manifest]]:
+    """The targets whose served version is what the recipe gives, and versions yet to be served.
+
+    Those are of a build that was killed after its version was complete: only that is missing.
+    """
+    found = {name: publishing.complete_version(job, name) for name in job.targets}
+    complete = {name: one for name, one in found.items() if one is not None}
+    current = tuple(n for n, one in complete.items() if publishing.is_served(job, n, one.version))
+    return current, {name: one for name, one in complete.items() if name not in current}
+
+
+def cannot_build(
     job: Job, wanted: Sequence[str], container: str | None
 ) -> dict[str, PlansmithError]:
     """What keeps this machine from building each of these targets; most have nothing."""
@@ -230,42 +239,6 @@ def stage_keys(job: Job) -> tuple[StageKey, ...]:
         for stage in (job.keys[name].quantize, job.keys[name].compile, job.keys[name].measure)
     ]
     return (*(stage for stage in common if stage is not None), *per_target)
-
-
-def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
-    """For each stage whether it would run, and why; changes nothing."""
-    plans: dict[str, str] = {}
-    wanted = [name for name in job.targets if force or not publishing.is_current(job, name)]
-    for name in job.targets:
-        if name not in wanted:
-            plans[f"{name}: build"] = "skip: the published version is current"
-        elif not force and publishing.is_complete(job, name):
-            plans[f"{name}: publish"] = "run: its version is complete but not served"
-    missing = [name for name in wanted if f"{name}: publish" not in plans]
-    for name, error in _cannot_build(job, missing, None).items():
-        plans[f"{name}: build"] = f"cannot run here: {str(error).splitlines()[0]}"
-        missing.remove(name)
-    for stage in stage_keys(job) if missing else ():
-        target = stage.stage.partition(": ")[0]
-        if target in job.targets and target not in missing:
-            continue
-        plans[stage.stage] = _plan(job, cache, stage, force=force)
-    for name in missing:
-        plans[f"{name}: publish"] = "run: no version of this build yet"
-    return plans
-
-
-def _plan(job: Job, cache: Cache, stage: StageKey, *, force: bool) -> str:
-    if force:
-        return "run: forced"
-    if cache.find(stage.stage, stage.key) is not None:
-        return "skip: in the cache"
-    before = cache.recall(f"{job.name}/{stage.stage}")
-    if before is None:
-        return "run: never made"
-    names = sorted({*before, *stage.parts})
-    changed = [name for name in names if before.get(name) != stage.parts.get(name)]
-    return f"run: changed: {', '.join(changed)}" if changed else "run: no longer in the cache"
 
 
 def _forget(job: Job, cache: Cache) -> None:

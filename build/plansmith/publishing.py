@@ -20,24 +20,23 @@ from plansmith.stages.products import Evaluation
 from plansmith.stages.targets import Outcome, serving_config
 
 
-def is_current(job: Job, target: str) -> bool:
-    """Whether the newest version with `target` is what the recipe gives, and is served."""
+def complete_version(job: Job, target: str) -> Manifest | None:
+    """The newest version with `target` if it is what the recipe gives now, else None."""
     found = ModelFolder(path=job.folder).latest(target)
-    return found is not None and is_complete(job, target) and _is_served(job, target, found.version)
+    is_complete = found is not None and found.on(target).build_key == job.keys[target].build.key
+    return found if is_complete else None
 
 
-def is_complete(job: Job, target: str) -> bool:
-    """Whether the newest version with `target` is what the recipe gives now."""
-    found = ModelFolder(path=job.folder).latest(target)
-    return found is not None and found.on(target).build_key == job.keys[target].build.key
-
-
-def serve_again(job: Job, targets: Iterable[str]) -> None:
-    """Writes the configs of targets whose versions are complete."""
+def is_served(job: Job, target: str, version: int) -> bool:
+    """Whether every config of `target` lets the server serve `version`."""
     place = ModelFolder(path=job.folder)
-    for target in targets:
-        found = place.latest(target)
-        assert found is not None, "only for complete versions"
+    return all(place.serves(version, name) for name in _config_names(job, target))
+
+
+def serve_again(job: Job, versions: Mapping[str, Manifest]) -> None:
+    """Writes the configs of complete versions, by target."""
+    place = ModelFolder(path=job.folder)
+    for target, found in versions.items():
         repository.serve(place, _configs(job, found, [target]))
 
 
@@ -49,7 +48,7 @@ def publish(
 ) -> Manifest:
     """The next version: `outcomes`, and what else is still current."""
     place = ModelFolder(path=job.folder)
-    kept = _kept(job, place, outcomes)
+    kept = _kept(job, outcomes)
     files = {name: path for one in outcomes.values() for name, path in one.artifacts.items()}
     names = {target: tuple(one.artifacts) for target, one in outcomes.items()}
     for version, old in kept:
@@ -83,16 +82,11 @@ def publish(
     )
 
 
-def _kept(
-    job: Job, place: ModelFolder, outcomes: Mapping[str, Outcome]
-) -> list[tuple[int, TargetBuild]]:
-    """The version and build of every target that is still current."""
-    kept: list[tuple[int, TargetBuild]] = []
-    for target in job.recipe.targets:
-        found = place.latest(target)
-        if target not in outcomes and found is not None and is_complete(job, target):
-            kept.append((found.version, found.on(target)))
-    return kept
+def _kept(job: Job, outcomes: Mapping[str, Outcome]) -> list[tuple[int, TargetBuild]]:
+    """The version and build of every other target that is still what the recipe gives."""
+    others = [target for target in job.recipe.targets if target not in outcomes]
+    found = ((target, complete_version(job, target)) for target in others)
+    return [(one.version, one.on(target)) for target, one in found if one is not None]
 
 
 def _target_build(job: Job, outcome: Outcome, artifacts: tuple[FileDigest, ...]) -> TargetBuild:
@@ -116,11 +110,6 @@ def _configs(job: Job, found: Manifest, targets: Iterable[str]) -> dict[str, str
         config = serving_config(job, found.on(target), found.version)
         texts |= dict.fromkeys(_config_names(job, target), model_config.render(config))
     return texts
-
-
-def _is_served(job: Job, target: str, version: int) -> bool:
-    place = ModelFolder(path=job.folder)
-    return all(place.serves(version, name) for name in _config_names(job, target))
 
 
 def _config_names(job: Job, target: str) -> list[str]:

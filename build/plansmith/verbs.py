@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def build(arguments: Namespace) -> int:
     """Each model's recipe to a published version; one that is current is left as it is."""
-    from plansmith import job, pipeline
+    from plansmith import dry_run, job, pipeline
     from plansmith.engines import releases
     from plansmith.measure import Plan
     from plansmith.progress import for_stderr
@@ -37,7 +37,7 @@ def build(arguments: Namespace) -> int:
         for folder in _folders(arguments.repository, arguments.models)
     ]
     if arguments.dry_run:
-        plans = {one.name: pipeline.explain(one, cache, force=arguments.force) for one in jobs}
+        plans = {one.name: dry_run.explain(one, cache, force=arguments.force) for one in jobs}
         tables.show_plans(plans, as_json=arguments.json)
         return 0
     built = [

@@ -12,10 +12,11 @@ from tritonclient.grpc import model_config_pb2
 
 from plansmith import trials
 from plansmith.cache import Cache
+from plansmith.dry_run import explain
 from plansmith.errors import PlansmithError
 from plansmith.job import prepare
 from plansmith.measure import Engine, LatencySummary, Plan, Throughput
-from plansmith.pipeline import Built, built, explain
+from plansmith.pipeline import Built, built
 from plansmith.repository import ModelFolder, digest
 from plansmith.stages import source, targets
 

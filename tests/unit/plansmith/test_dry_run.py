@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from plansmith.cache import Cache
+from plansmith.dry_run import explain
 from plansmith.job import prepare
 from plansmith.measure import Plan
-from plansmith.pipeline import Built, built, explain
+from plansmith.pipeline import Built, built
 from plansmith.stages import cpu, source, targets
 
 PLAN = Plan(rounds=1, seconds=0.01)
