@@ -20,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 MAIN, SERVER = ROOT / ".venv", ROOT / ".venv-server"
 CONSTRAINTS = ROOT / "build" / "constraints.txt"
 OVERRIDES = ROOT / "build" / "overrides.txt"
-EXTRAS = "torch,openvino,modelopt,tensorrt-rtx,client,load,report,samples,test"
+EXTRAS = "torch,openvino,modelopt,tensorrt-rtx,client,load,report,samples,signing,test"
 # Of torch built for CPUs only; PyPI's own build for Linux on x86-64 brings CUDA.
 CPU_TORCH = "https://download.pytorch.org/whl/cpu/"
 STAMP = ".made-from"
+REQUIREMENTS = sorted(ROOT.glob("model_repository/*/requirements.txt"))
 EXIT_LACKS, EXIT_INTERRUPTED = 3, 130
 
 
@@ -39,7 +40,7 @@ def main() -> int:
             raise Lacks(f"Python {version} is too old: make setup PYTHON=python3.11")
         sources = [Path(__file__), CONSTRAINTS, OVERRIDES, *ROOT.glob("*/pyproject.toml")]
         _make(MAIN, sources, _install_main)
-        _make(SERVER, [Path(__file__), MAIN / STAMP], _install_server)
+        _make(SERVER, [Path(__file__), MAIN / STAMP, *REQUIREMENTS], _install_server)
     except Lacks as error:
         print(f"make setup: {error}", file=sys.stderr)
         return EXIT_LACKS
@@ -74,7 +75,7 @@ def _install_main() -> None:
     found = os.environ.get("PIP_FIND_LINKS")
     # uv does not read pip's settings: a folder of wheels that pip knows of is handed on.
     source = ["--find-links", found] if found else ["--torch-backend=cpu"] if _answers() else []
-    size = "2.5 GB" if source else "6.7 GB (torch with CUDA: no other can be reached)"
+    size = "3.2 GB" if source else "7.4 GB (torch with CUDA: no other can be reached)"
     print(f"installing into {MAIN.name}: {size} on disk", file=sys.stderr)
     # The workspace's other member, the client, comes with it.
     pins = ["--constraint", str(CONSTRAINTS), "--overrides", str(OVERRIDES)]
@@ -83,22 +84,21 @@ def _install_main() -> None:
 
 def _install_server() -> None:
     """The server's wheel wants numpy < 2 and packages that only its Python API needs."""
-    print(f"installing into {SERVER.name}: 0.4 GB on disk", file=sys.stderr)
-    openvino = subprocess.run(
-        [
-            MAIN / "bin" / "python",
-            "-c",
-            "from importlib.metadata import version as v; print(v('openvino'))",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-    # The same OpenVINO as the one that variants are measured with.
-    _uv(
-        SERVER,
-        ["--no-deps", "nvidia-pytriton>=0.7,<0.8", "numpy>=1.26,<2", f"openvino=={openvino}"],
-    )
+    print(f"installing into {SERVER.name}: 0.6 GB on disk", file=sys.stderr)
+    # The same runtimes as those that variants are measured with.
+    runtimes = [f"{name}=={_installed(name)}" for name in ("openvino", "onnxruntime")]
+    base = ["nvidia-pytriton>=0.7,<0.8", "numpy>=1.26,<2", "packaging"]
+    _uv(SERVER, ["--no-deps", *base, *runtimes, "flatbuffers", "protobuf"])
+    # What the repository's own Python models import.
+    for file in REQUIREMENTS:
+        _uv(SERVER, ["--requirement", str(file), "numpy>=1.26,<2"])
+
+
+def _installed(name: str) -> str:
+    """The version of a distribution in .venv."""
+    program = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+    command = [MAIN / "bin" / "python", "-c", program, name]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _uv(folder: Path, arguments: list[str]) -> None:
