@@ -514,7 +514,7 @@ def test_a_missing_module_of_the_package_itself_names_no_extra(
     def lacks(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxslim'", name="onnxslim.core")
 
-    monkeypatch.setattr("plansmith.verbs.verify", lacks)
+    monkeypatch.setattr("plansmith.verbs.verify.run", lacks)
     assert main(["verify"]) == 3
     assert capsys.readouterr().err == (
         "plansmith verify: no module onnxslim.core: pip install plansmith\n"

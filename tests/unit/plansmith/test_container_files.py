@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from plansmith.cli import TAG
+from plansmith.verbs.options import TAG
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "container"
