@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plansmith import model_config
 from plansmith.compress.tuning import Tuning
+from plansmith.config import reasons
+from plansmith.config.message import Path as FieldPath
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import WarmUpRow
 from plansmith.errors import PlansmithError
 from plansmith.forms import Form, derived
 from plansmith.job import Job
@@ -170,9 +173,39 @@ def open_baselines(module: torch.nn.Module, recipe: Recipe, version: str) -> lis
     return found
 
 
-def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:
-    """How Triton is to serve the chosen variant of `build`."""
+def serving_config(
+    job: Job, build: TargetBuild, versions: tuple[int, ...], rows: tuple[WarmUpRow, ...]
+) -> ServingConfig:
+    """How Triton is to serve the chosen variant of `build`; `rows` are to warm it up."""
     # The machine that measured, not this one: its variants are what the names stand for.
     variants = variants_for(job.recipe, build.machine, build.forms)
     variant = next(one for one in variants if one.name == build.chosen.name)
-    return openvino.serving_config(variant, job.name, job.recipe, version)
+    return openvino.serving_config(
+        variant,
+        job.name,
+        job.recipe,
+        versions,
+        warm_up_rows=rows,
+        reasons=_reasons(build, variant, variants),
+    )
+
+
+def _reasons(
+    build: TargetBuild, chosen: openvino.Variant, variants: Sequence[openvino.Variant]
+) -> dict[FieldPath, str]:
+    """The measured reason of what was tuned, by the field that says it."""
+    alike = [
+        one for one in variants if (one.form, one.precision) == (chosen.form, chosen.precision)
+    ]
+    others = {one.name for one in alike if one.streams != chosen.streams}
+    what = f"{chosen.streams} streams on {chosen.threads} threads"
+    found: dict[FieldPath, str | None] = {
+        ("backend",): reasons.why_chosen(build),
+        ("instance_group",): reasons.against(build, what, others),
+    }
+    if chosen.static:
+        others = {one.name for one in alike if one.batch_size != chosen.batch_size}
+        what = f"batches of {chosen.batch_size}"
+        place = ("parameters", "STATIC_BATCH_SIZES")
+        found[place] = reasons.against(build, what, others)
+    return {path: why for path, why in found.items() if why is not None}

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from plansmith import model_config
+from plansmith.config import reasons
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import WarmUpRow
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import Profile, profile_for
 from plansmith.errors import LacksSomething
@@ -160,7 +162,16 @@ def _plan_for(passports: Sequence[EnginePassport], gpu: Gpu | None) -> str | Non
     return fits[0] if fits else None
 
 
-def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:
-    """How Triton is to serve the engines in `build`."""
+def serving_config(
+    job: Job, build: TargetBuild, versions: tuple[int, ...], rows: tuple[WarmUpRow, ...]
+) -> ServingConfig:
+    """How Triton is to serve the engines in `build`; `rows` are to warm them up."""
     serve = tensorrt_rtx.serving_config if build.target == RTX else tensorrt.serving_config
-    return serve(build.passports, job.name, job.recipe, version)
+    return serve(
+        build.passports,
+        job.name,
+        job.recipe,
+        versions,
+        warm_up_rows=rows,
+        reasons={("backend",): reasons.why_chosen(build)},
+    )

@@ -9,19 +9,24 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from plansmith import machine as machines
-from plansmith import model_config
 from plansmith.choose import choose
 from plansmith.compress.tuning import Tuning
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import WarmUpRow
 from plansmith.engines.passport import EnginePassport
 from plansmith.errors import PlansmithError
 from plansmith.forms import Form
-from plansmith.job import Job
+from plansmith.job import AnyJob, Job
 from plansmith.keys import COMPILE_TOOLS, MEASURE_TOOLS, QUANTIZE_TOOLS
-from plansmith.manifest import TargetBuild, Trial
+from plansmith.manifest import Manifest, TargetBuild, Trial
 from plansmith.measure import rows
+from plansmith.plain import serving as plain_serving
+from plansmith.plain.job import PlainJob
 from plansmith.progress import Step
+from plansmith.repository import ModelFolder
 from plansmith.stages import cpu, gpu, gpu_forms, products
 from plansmith.stages.products import CompiledForm, Golden, MadeForm, Measured
+from plansmith.versions import events
 
 CPU = "cpu"
 
@@ -36,6 +41,11 @@ class Outcome:
     trials: tuple[Trial, ...]
     artifacts: dict[str, Path]
     passports: tuple[EnginePassport, ...]
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial that is to be served."""
+        return next(trial for trial in self.trials if trial.verdict == "chosen")
 
 
 def require(target: str, model: str, container: str | None = None) -> None:
@@ -220,7 +230,38 @@ def judge(job: Job, target: str, forms: Path, compiled: Path, measured: Path) ->
     )
 
 
-def serving_config(job: Job, build: TargetBuild, version: int) -> model_config.ModelConfig:
-    """How Triton is to serve the chosen variant of `build`, as `version`."""
-    served = cpu.serving_config if build.target == CPU else gpu.serving_config
-    return served(job, build, version)
+def serving_config(
+    job: AnyJob, found: Manifest, target: str, rows: tuple[WarmUpRow, ...]
+) -> ServingConfig:
+    """How Triton is to serve the variant that was chosen for `target` in the version `found`.
+
+    The version itself need not be on the disk yet. `rows` are to warm it up: warm_up.py.
+    """
+    versions = (found.version, *_older(job, found, target))
+    if isinstance(job, PlainJob):
+        return plain_serving.serving_config(job, versions, rows)
+    served = cpu.serving_config if target == CPU else gpu.serving_config
+    return served(job, found.on(target), versions, rows)
+
+
+def _older(job: AnyJob, found: Manifest, target: str) -> list[int]:
+    """Versions to serve beside `found`: the newest before it that its config fits, too."""
+    place = ModelFolder(path=job.folder)
+    wanted = job.recipe.serving.serve_versions - 1
+    older: list[int] = []
+    held = events.held(events.read(job.folder)) if wanted else frozenset[int]()
+    for version in reversed(place.versions()):
+        if len(older) == wanted:
+            break
+        if version < found.version and version not in held and target in place.targets(version):
+            old = place.manifest(version)
+            same_tensors = (old.inputs, old.outputs) == (found.inputs, found.outputs)
+            if same_tensors and _loads_like(old.on(target), found.on(target)):
+                older.append(version)
+    return older
+
+
+def _loads_like(old: TargetBuild, new: TargetBuild) -> bool:
+    """Whether the config of `new` finds the files of `old` and runs them in their precision."""
+    old_names, new_names = ({file.path for file in one.artifacts} for one in (old, new))
+    return old_names == new_names and old.chosen.precision == new.chosen.precision

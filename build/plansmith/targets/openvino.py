@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith import model_config
+from plansmith.config.compose import compose
+from plansmith.config.message import Path as FieldPath
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import Instances, ServedModel, WarmUpRow
 from plansmith.errors import UnusableInput
 from plansmith.forms import Form, name_of
 from plansmith.measure import Feed, batches
@@ -117,12 +120,18 @@ def compile_model(onnx_file: Path, folder: Path) -> None:
 
 
 def serving_config(
-    variant: Variant, name: str, recipe: Recipe, version: int
-) -> model_config.ModelConfig:
+    variant: Variant,
+    name: str,
+    recipe: Recipe,
+    versions: tuple[int, ...],
+    *,
+    warm_up_rows: tuple[WarmUpRow, ...] = (),
+    reasons: Mapping[FieldPath, str] | None = None,
+) -> ServingConfig:
     """How Triton is to serve `variant`: as many instances as it has streams, one stream each.
 
     One instance gets nearly all turns while requests come one at a time: its caches stay warm and
-    it runs them on all threads (see deploy/backends/openvino).
+    it runs them on all threads (see deploy/backends/openvino). `reasons` are told as comments.
     """
     sizes = variant.static_batch_sizes
     parameters = {
@@ -133,29 +142,29 @@ def serving_config(
         parameters["HINT_BF16"] = "YES"  # the one value that the C++ backend knows
     if sizes:
         parameters["STATIC_BATCH_SIZES"] = ",".join(str(size) for size in sizes)
-    others = variant.streams - 1
-    groups = [model_config.InstanceGroup(count=1)]
-    if others:
-        groups.append(model_config.InstanceGroup(count=others, priority=LAST_PRIORITY))
-    warm = sorted({1, variant.batch_size}) if sizes else []
-    preferred = (variant.batch_size,) if variant.batch_size > 1 else ()
-    return model_config.ModelConfig(
-        name=name,
-        backend="openvino",
-        max_batch_size=recipe.max_batch_size,
-        inputs=tuple(tensor.spec for tensor in recipe.inputs),
-        outputs=tuple(tensor.spec for tensor in recipe.outputs),
-        instance_groups=tuple(groups),
-        # No delay: where the queue is empty waiting only costs, where it is not there is no need.
-        dynamic_batching=model_config.DynamicBatching(
-            max_queue_delay_microseconds=0, preferred_batch_sizes=preferred
+    instances = [Instances()]
+    if variant.streams > 1:
+        instances.append(Instances(count=variant.streams - 1, priority=LAST_PRIORITY))
+    # Where several shapes are compiled and a larger batch would be cut into pieces of them.
+    is_cut = 1 < variant.batch_size < recipe.max_batch_size and len(sizes) > 1
+    return compose(
+        ServedModel(
+            name=name,
+            backend="openvino",
+            max_batch_size=recipe.max_batch_size,
+            inputs=tuple(tensor.spec for tensor in recipe.inputs),
+            outputs=tuple(tensor.spec for tensor in recipe.outputs),
+            versions=versions,
+            serving=recipe.serving,
+            instances=tuple(instances),
+            labels=tuple((one.spec.name, one.labels) for one in recipe.outputs if one.labels),
+            parameters=tuple(parameters.items()),
+            preferred_batch_sizes=(variant.batch_size,) if is_cut else (),
+            warm_up_rows=warm_up_rows,
+            # Every fixed shape, and the ends of a dynamic one.
+            warm_up_batch_sizes=sizes or (1, recipe.max_batch_size),
         ),
-        served_version=version,
-        label_files=tuple(
-            (output.spec.name, output.labels) for output in recipe.outputs if output.labels
-        ),
-        warm_up_batch_sizes=tuple(warm),
-        parameters=tuple(parameters.items()),
+        reasons,
     )
 
 

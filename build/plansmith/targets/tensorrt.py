@@ -9,12 +9,15 @@ import hashlib
 import os
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from plansmith import model_config
+from plansmith.config.compose import compose
+from plansmith.config.message import Path as FieldPath
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import Instances, ServedModel, WarmUpRow
 from plansmith.engines import layers, releases
 from plansmith.engines.passport import BuildOptions as BuildOptions
 from plansmith.engines.passport import EnginePassport
@@ -171,39 +174,50 @@ def serving_config(
     passports: Sequence[EnginePassport],
     name: str,
     recipe: Recipe,
-    version: int,
+    versions: tuple[int, ...],
     *,
     instances: int = 1,
     library: Library = TENSORRT,
-) -> model_config.ModelConfig:
+    warm_up_rows: tuple[WarmUpRow, ...] = (),
+    reasons: Mapping[FieldPath, str] | None = None,
+) -> ServingConfig:
     """How Triton is to serve these engines, each on the GPUs that it was built for.
 
     `instances` are those on each GPU. On a GPU that no engine was built for, the server tries the
-    first one and says why it does not load.
+    first one and says why it does not load. `reasons` are told as comments.
     """
     check_tensors(recipe, library)
     if not passports:
         raise ValueError("no engine to serve")
     files = [(cc, passport.file) for passport in passports for cc in passport.compute_capabilities]
     default = passports[0].file
-    return model_config.ModelConfig(
-        name=name,
-        backend=library.module,
-        max_batch_size=min(
-            recipe.max_batch_size, *(passport.profile.max_batch_size for passport in passports)
+    limit = min(recipe.max_batch_size, *(passport.profile.max_batch_size for passport in passports))
+    sizes = batch_sizes(limit)
+    return compose(
+        ServedModel(
+            name=name,
+            backend=library.module,
+            max_batch_size=limit,
+            inputs=tuple(tensor.spec for tensor in recipe.inputs),
+            outputs=tuple(tensor.spec for tensor in recipe.outputs),
+            versions=versions,
+            serving=recipe.serving,
+            # No preferred sizes: the one profile takes any batch.
+            instances=(Instances(count=instances, kind="KIND_GPU"),),
+            labels=tuple((one.spec.name, one.labels) for one in recipe.outputs if one.labels),
+            default_model_filename=None if default == "model.plan" else default,
+            cc_model_filenames=tuple(files),
+            warm_up_rows=warm_up_rows,
+            warm_up_batch_sizes=sizes if recipe.serving.cuda_graphs else (1, limit),
+            graph_batch_sizes=sizes,
         ),
-        inputs=tuple(tensor.spec for tensor in recipe.inputs),
-        outputs=tuple(tensor.spec for tensor in recipe.outputs),
-        instance_groups=(model_config.InstanceGroup(count=instances, kind="KIND_GPU"),),
-        # No delay, as on the CPU; no preferred sizes: the one profile takes any batch.
-        dynamic_batching=model_config.DynamicBatching(max_queue_delay_microseconds=0),
-        served_version=version,
-        label_files=tuple(
-            (output.spec.name, output.labels) for output in recipe.outputs if output.labels
-        ),
-        default_model_filename=None if default == "model.plan" else default,
-        cc_model_filenames=tuple(files),
+        reasons,
     )
+
+
+def batch_sizes(limit: int) -> tuple[int, ...]:
+    """Those that CUDA graphs are made for: powers of two, and the largest."""
+    return tuple(sorted({*(1 << power for power in range(limit.bit_length())), limit}))
 
 
 def _cache_key(onnx_sha256: str, library: Library, gpu: Gpu | None) -> str:

@@ -6,11 +6,13 @@ several GPUs, but one for each needs no larger downloads and is what cc_model_fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from plansmith import model_config
+from plansmith.config.message import Path as FieldPath
+from plansmith.config.message import ServingConfig
+from plansmith.config.served import WarmUpRow
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import Profile
 from plansmith.errors import UnusableInput
@@ -78,10 +80,24 @@ def open_engine(plan: Path, batch_size: int) -> TensorRtEngine:
 
 
 def serving_config(
-    passports: Sequence[EnginePassport], name: str, recipe: Recipe, version: int
-) -> model_config.ModelConfig:
+    passports: Sequence[EnginePassport],
+    name: str,
+    recipe: Recipe,
+    versions: tuple[int, ...],
+    *,
+    warm_up_rows: tuple[WarmUpRow, ...] = (),
+    reasons: Mapping[FieldPath, str] | None = None,
+) -> ServingConfig:
     """How Triton is to serve these engines: as by TensorRT, by a backend called tensorrt_rtx.
 
     No such backend comes with Triton; it has to choose the file in cc_model_filenames itself.
     """
-    return tensorrt.serving_config(passports, name, recipe, version, library=RTX)
+    return tensorrt.serving_config(
+        passports,
+        name,
+        recipe,
+        versions,
+        library=RTX,
+        warm_up_rows=warm_up_rows,
+        reasons=reasons,
+    )
