@@ -129,7 +129,7 @@ def assemble(environment: ServerEnvironment, backends: Path, cache: Cache) -> Se
                 f"{file}: not in nvidia-pytriton {environment.release}, which has no server for "
                 f"Python {environment.python_version} here; use Python 3.11"
             )
-    ours = sorted(path for path in backends.rglob("*") if path.is_file())
+    ours = sorted(backends.rglob("*.py"))
     parts = [str(environment.wheel), environment.release, environment.python_version]
     parts += [f"{path.relative_to(backends)} {path.read_text()}" for path in ours]
     folder = cache.make(
@@ -144,6 +144,8 @@ def assemble(environment: ServerEnvironment, backends: Path, cache: Cache) -> Se
             # The stub asks `python` on PATH where its packages are.
             "PATH": f"{environment.python.parent}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(environment.site),
+            # Models' modules are in published versions, to which nothing may be added.
+            "PYTHONDONTWRITEBYTECODE": "1",
         },
         release=environment.release,
     )
@@ -152,4 +154,9 @@ def assemble(environment: ServerEnvironment, backends: Path, cache: Cache) -> Se
 def _fill(folder: Path, wheel: Path, stub: Path, ours: Path) -> None:
     shutil.copytree(wheel / "backends", folder / "backends")
     shutil.copy2(stub, folder / "backends" / "python" / STUB)
-    shutil.copytree(ours, folder / "backends", dirs_exist_ok=True)
+    shutil.copytree(
+        ours,
+        folder / "backends",
+        ignore=shutil.ignore_patterns("__pycache__"),
+        dirs_exist_ok=True,
+    )

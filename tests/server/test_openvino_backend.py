@@ -12,7 +12,17 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 from onnx import helper
+from tritonclient.utils import InferenceServerException
 
+from backend_models import (
+    FOLD_CONSTANTS,
+    FOLD_NODES,
+    Caller,
+    Network,
+    Value,
+    parameters,
+    write_model,
+)
 from openvino_models import Graph, spec, variant, write_version
 from plansmith.server import Server
 from plansmith_client import Client, ServerFault
@@ -56,23 +66,11 @@ PAIR = Graph(
     ],
     constants={"two": np.array([2], np.float32)},
 )
-# y = x, on the way in rows of as many values as the largest `width` of the batch: a width that
-# does not divide the batch's values cannot be run.
 FOLDED = Graph(
     inputs=(spec("x", 4), spec("width", 1, dtype="int64")),
     outputs=(spec("y", 4),),
-    nodes=[
-        helper.make_node("ReduceMax", ["width"], ["largest"], axes=[0, 1], keepdims=0),
-        helper.make_node("Unsqueeze", ["largest", "zero"], ["columns"]),
-        helper.make_node("Concat", ["rest", "columns"], ["fold"], axis=0),
-        helper.make_node("Reshape", ["x", "fold"], ["folded"]),
-        helper.make_node("Reshape", ["folded", "back"], ["y"]),
-    ],
-    constants={
-        "zero": np.array([0], np.int64),
-        "rest": np.array([-1], np.int64),
-        "back": np.array([-1, 4], np.int64),
-    },
+    nodes=FOLD_NODES,
+    constants=FOLD_CONSTANTS,
 )
 
 
@@ -184,3 +182,45 @@ def test_leaving_ends_every_stub_and_its_memory(serve: Serve, tmp_path: Path) ->
     assert not [one for one in processes if one.is_running()]
     assert not regions(os.getpid(), running.ports)
     assert "successfully unloaded 'instances' version 1" in log.read_text()
+
+
+def test_a_fixed_batch_size_takes_smaller_batches_only_filled_up(
+    serve: Serve, tmp_path: Path
+) -> None:
+    network = Network(
+        inputs=(Value("x", ("batch", 2)),),
+        outputs=(Value("y", ("batch", 2)),),
+        nodes=[helper.make_node("Add", ["x", "one"], ["y"])],
+        constants={"one": np.array([1], np.float32)},
+    )
+    fixed = {"SKIP_OV_DYNAMIC_BATCHSIZE": "YES"}
+    filled = fixed | {"ENABLE_BATCH_PADDING": "YES"}
+    write_model(tmp_path, "openvino", "fixed", network, more=parameters(fixed))
+    write_model(tmp_path, "openvino", "filled", network, more=parameters(filled))
+    whole, part = rows(1, 4, 2), rows(2, 3, 2)
+    with serve(tmp_path) as running:
+        call = Caller(running.grpc_url)
+        for model in ("fixed", "filled"):
+            np.testing.assert_allclose(call(model, {"x": whole})["y"], whole + 1)
+        np.testing.assert_allclose(call("filled", {"x": part})["y"], part + 1)
+        with pytest.raises(InferenceServerException, match="ENABLE_BATCH_PADDING"):
+            call("fixed", {"x": part})
+
+
+def test_inputs_take_the_configs_shapes_where_it_says_so(serve: Serve, tmp_path: Path) -> None:
+    network = Network(
+        inputs=(Value("x", (1, 3, 4)),),
+        outputs=(Value("y", (1, 3)),),
+        nodes=[helper.make_node("ReduceSum", ["x", "last"], ["y"], keepdims=0)],
+        constants={"last": np.array([2])},
+    )
+    wider = (
+        'input [{ name: "x" data_type: TYPE_FP32 dims: [3, -1] }]\n'
+        'output [{ name: "y" data_type: TYPE_FP32 dims: [3] }]\n'
+    )
+    more = parameters({"RESHAPE_IO_LAYERS": "yes"})
+    write_model(tmp_path, "openvino", "wider", network, tensors=wider, more=more)
+    x = rows(1, 6, 7).reshape(2, 3, 7)
+    with serve(tmp_path) as running:
+        found = Caller(running.grpc_url)("wider", {"x": x})
+    np.testing.assert_allclose(found["y"], x.sum(2), atol=TOLERANCE)
