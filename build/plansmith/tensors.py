@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# numpy name → Triton config name.
+# numpy name → Triton config name; "bytes" and "bfloat16" are our own names.
 # Source: triton-inference-server/server docs/user_guide/model_configuration.md, "Datatypes".
 TRITON_DTYPES = {
     "bool": "TYPE_BOOL",
@@ -19,7 +19,11 @@ TRITON_DTYPES = {
     "float16": "TYPE_FP16",
     "float32": "TYPE_FP32",
     "float64": "TYPE_FP64",
+    "bfloat16": "TYPE_BF16",
+    "bytes": "TYPE_STRING",
 }
+# Those that numpy has arrays of numbers for: it does not know bfloat16, and bytes have any length.
+NUMPY_DTYPES = tuple(name for name in TRITON_DTYPES if name not in ("bfloat16", "bytes"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,9 @@
 """A person's recipe: its words, and how its text is read."""
 
+from plansmith.recipe.plain_words import AsTrained as AsTrained
+from plansmith.recipe.plain_words import GoldenSource as GoldenSource
+from plansmith.recipe.plain_words import PlainRecipe as PlainRecipe
+from plansmith.recipe.plain_words import PythonModel as PythonModel
 from plansmith.recipe.words import CALIBRATION_METHODS as CALIBRATION_METHODS
 from plansmith.recipe.words import LAYOUTS as LAYOUTS
 from plansmith.recipe.words import METRICS as METRICS

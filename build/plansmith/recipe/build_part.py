@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from plansmith.engines.passport import BuildOptions
 from plansmith.recipe.reader import (
+    MAX_COUNT,
     Reader,
     as_count,
     as_flag,
@@ -133,7 +134,7 @@ def slo(reader: Reader, root: Mapping[str, Any]) -> float | None:
     table = reader.table(root, ("slo",))
     if table is None:
         return None
-    reader.keys(table, ("slo",), ("p99_ms",))
+    reader.keys(table, ("slo",), ("p99_ms", "priority_levels"))  # the latter: serving_part.py
     return reader.value(table, ("slo", "p99_ms"), as_positive, "a positive number of milliseconds")
 
 
@@ -146,7 +147,8 @@ def targets(reader: Reader, root: Mapping[str, Any]) -> dict[str, Any] | None:
     reader.keys(table, ("targets",), legal)
     expected = f"a list without repeats of {listed(TARGETS)}"
     order = reader.value(table, ("targets", "order"), _targets, expected)
-    batch = reader.value(table, ("targets", "max_batch_size"), as_count, "a whole number from 1", 1)
+    place = ("targets", "max_batch_size")
+    batch = reader.value(table, place, as_count, f"a whole number from 1 to {MAX_COUNT}", 1)
     place = ("targets", "compute_capabilities")
     expected = 'a list without repeats of GPU generations like "8.6"'
     capabilities = reader.value(table, place, _capabilities, expected, ())

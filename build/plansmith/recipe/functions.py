@@ -32,14 +32,14 @@ def call_function(location: str, folder: Path) -> Any:
         function = getattr(module, name, None)
         if callable(function):
             return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _last_line(error, path)
         what = f"{type(error).__name__}: {error}"
         raise UnusableInput(f"{path}:{line}: {location!r} failed with {what}") from error
     raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
 
 
-def _last_line(error: Exception, path: Path) -> int:
+def _last_line(error: BaseException, path: Path) -> int:
     """The innermost line of `path` that `error` came through."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from plansmith.recipe.reader import (
@@ -24,10 +24,12 @@ from plansmith.recipe.words import (
     Preprocess,
     Source,
 )
-from plansmith.tensors import TRITON_DTYPES, TensorSpec
+from plansmith.tensors import NUMPY_DTYPES, TensorSpec
 
 T = TypeVar("T")
 
+# The keys of [source] that make it a model which is served as it is: plain_part.py.
+WAYS = ("as_trained", "python", "ensemble")
 # What each kind of source is named by, and how that is said.
 PLACES = {
     "torch": (as_function, '"file.py:function"'),
@@ -40,7 +42,12 @@ def source(reader: Reader, root: Mapping[str, Any]) -> Source | None:
     table = reader.table(root, ("source",))
     if table is None:
         return None
-    reader.keys(table, ("source",), (*SOURCE_KINDS, "architecture"))
+    reader.keys(table, ("source",), (*SOURCE_KINDS, "architecture", *WAYS))
+    return trained(reader, table)
+
+
+def trained(reader: Reader, table: Mapping[str, Any]) -> Source | None:
+    """Where the trained model is, by what `table`, which is [source], says."""
     kinds = [kind for kind in SOURCE_KINDS if kind in table]
     if len(kinds) != 1:
         reader.problem(
@@ -62,14 +69,14 @@ def source(reader: Reader, root: Mapping[str, Any]) -> Source | None:
 
 
 def inputs(reader: Reader, root: Mapping[str, Any]) -> tuple[Input, ...]:
-    return _tensors(reader, root, "input", _input)
+    return tensors(reader, root, "input", _input)
 
 
 def outputs(reader: Reader, root: Mapping[str, Any]) -> tuple[Output, ...]:
-    return _tensors(reader, root, "output", _output)
+    return tensors(reader, root, "output", _output)
 
 
-def _tensors(
+def tensors(
     reader: Reader,
     root: Mapping[str, Any],
     section: str,
@@ -89,8 +96,13 @@ def _tensors(
     return tuple(found)
 
 
-def _spec(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> TensorSpec | None:
-    dtype = reader.choice(table, (*path, "dtype"), TRITON_DTYPES)
+def spec(
+    reader: Reader,
+    table: Mapping[str, Any],
+    path: tuple[str, ...],
+    dtypes: Iterable[str] = NUMPY_DTYPES,
+) -> TensorSpec | None:
+    dtype = reader.choice(table, (*path, "dtype"), dtypes)
     expected = "a list of sizes without the batch axis, -1 for a free one"
     shape = reader.value(table, (*path, "shape"), as_shape, expected)
     if dtype is None or shape is None:
@@ -100,18 +112,18 @@ def _spec(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> Te
 
 def _input(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> Input | None:
     reader.keys(table, path, ("dtype", "shape", "range", "preprocess"))
-    spec = _spec(reader, table, path)
-    limits, preprocess = None, None
+    found = spec(reader, table, path)
+    limits, steps = None, None
     if "range" in table:
         expected = "[smallest, largest] of the values in the data"
         limits = reader.value(table, (*path, "range"), as_range, expected)
     if "preprocess" in table:
-        preprocess = _preprocess(reader, table, (*path, "preprocess"), spec)
-    return None if spec is None else Input(spec=spec, preprocess=preprocess, range=limits)
+        steps = preprocess(reader, table, (*path, "preprocess"), found)
+    return None if found is None else Input(spec=found, preprocess=steps, range=limits)
 
 
-def _preprocess(
-    reader: Reader, parent: Mapping[str, Any], path: tuple[str, ...], spec: TensorSpec | None
+def preprocess(
+    reader: Reader, parent: Mapping[str, Any], path: tuple[str, ...], image: TensorSpec | None
 ) -> Preprocess | None:
     table = reader.table(parent, path)
     if table is None:
@@ -122,16 +134,16 @@ def _preprocess(
     scale = reader.value(
         table, (*path, "scale"), as_positives, "a positive number, or one per channel"
     )
-    if spec is not None and mean is not None and len(mean) != spec.shape[-1]:
+    if image is not None and mean is not None and len(mean) != image.shape[-1]:
         reader.problem(
-            (*path, "mean"), f"has {len(mean)} numbers for {spec.shape[-1]} channels (last axis)"
+            (*path, "mean"), f"has {len(mean)} numbers for {image.shape[-1]} channels (last axis)"
         )
     if mean is not None and scale is not None:
         scale = scale * len(mean) if len(scale) == 1 else scale
         if len(scale) != len(mean):
             reader.problem((*path, "scale"), f"has {len(scale)} numbers, mean has {len(mean)}")
-    if spec is not None and len(spec.shape) != 3:
-        reader.problem(path, f"needs an image [height, width, channels]; shape is {spec.shape}")
+    if image is not None and len(image.shape) != 3:
+        reader.problem(path, f"needs an image [height, width, channels]; shape is {image.shape}")
     if layout is None or mean is None or scale is None:
         return None
     return Preprocess(layout=layout, mean=mean, scale=scale)
@@ -139,11 +151,11 @@ def _preprocess(
 
 def _output(reader: Reader, table: Mapping[str, Any], path: tuple[str, ...]) -> Output | None:
     reader.keys(table, path, ("dtype", "shape", "labels", "kind"))
-    spec = _spec(reader, table, path)
+    found = spec(reader, table, path)
     kind = "logits"
     if "kind" in table:
         kind = reader.choice(table, (*path, "kind"), OUTPUT_KINDS) or kind
     labels = None
     if "labels" in table:
         labels = reader.value(table, (*path, "labels"), as_text, "a file beside the recipe")
-    return None if spec is None else Output(spec=spec, labels=labels, kind=kind)
+    return None if found is None else Output(spec=found, labels=labels, kind=kind)

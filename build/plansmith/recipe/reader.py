@@ -14,17 +14,32 @@ from plansmith.errors import BadRecipe, Problem
 
 T = TypeVar("T")
 
-_HEADER = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+\s*(?:#.*)?$")
+# What Triton's config holds of a count (int32) and of a tensor's size (int64).
+MAX_COUNT = 2**31 - 1
+MAX_SIZE = 2**63 - 1
+
+_HEADER = re.compile(r"^\s*(\[{1,2})\s*([^\]]+?)\s*\]+\s*(?:#.*)?$")
+# Of a dotted key; a quoted part may have dots of its own.
+_PART = re.compile(r"""\"[^\"]*\"|'[^']*'|[^.\s]+""")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:
-    """The 1-based line where `path` is set, or that of its nearest enclosing key or table, or 1."""
+    """The 1-based line where `path` is set, or that of its nearest enclosing key or table, or 1.
+
+    The tables of an array, [[step]], are ("step", "1"), ("step", "2") and so on.
+    """
     best_depth, best_line = 0, 1
     table: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            here = table = _dotted(header.group(1))
+            first, *rest = _dotted(header.group(2))
+            if header.group(1) == "[[":
+                counts[first] = counts.get(first, 0) + 1
+            # Below an array's header its tables are those of its last entry.
+            inside = (str(counts[first]),) if first in counts else ()
+            here = table = (first, *inside, *rest)
         elif key := _KEY.match(line):
             here = table + _dotted(key.group(1))
         else:
@@ -35,15 +50,19 @@ def line_of(text: str, path: tuple[str, ...]) -> int:
 
 
 def _dotted(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
+    return tuple(part.strip("\"'") for part in _PART.findall(text))
 
 
 def read_toml(text: str, file: str) -> dict[str, Any]:
     """The table in `text`; raises BadRecipe where it is not TOML."""
     try:
-        return tomllib.loads(text)
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         raise BadRecipe((_syntax_problem(text, file, error),)) from error
+    except RecursionError as error:
+        told = Problem(file=file, line=1, field="", message="is nested too deeply")
+        raise BadRecipe((told,)) from error
 
 
 def _syntax_problem(text: str, file: str, error: ValueError) -> Problem:
@@ -155,24 +174,53 @@ def as_positive(raw: Any) -> float | None:
     return number if number is not None and number > 0 else None
 
 
+def as_not_negative(raw: Any) -> float | None:
+    number = as_number(raw)
+    return number if number is not None and number >= 0 else None
+
+
 def as_share(raw: Any) -> float | None:
     number = as_number(raw)
     return number if number is not None and 0 <= number < 1 else None
 
 
 def as_count(raw: Any) -> int | None:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 1 else None
+    """From 1 to MAX_COUNT."""
+    is_whole = isinstance(raw, int) and not isinstance(raw, bool)
+    return raw if is_whole and 1 <= raw <= MAX_COUNT else None
+
+
+def as_count_or_zero(raw: Any) -> int | None:
+    return 0 if raw == 0 and type(raw) is int else as_count(raw)
 
 
 def as_flag(raw: Any) -> bool | None:
     return raw if isinstance(raw, bool) else None
 
 
+def as_names(raw: Any) -> tuple[str, ...] | None:
+    """A list of texts without repeats; it may be empty."""
+    if not isinstance(raw, list):
+        return None
+    names = [as_text(item) for item in cast("list[Any]", raw)]
+    fits = None not in names and len(set(names)) == len(names)
+    return tuple(cast("list[str]", names)) if fits else None
+
+
+def as_pairs(raw: Any) -> tuple[tuple[str, str], ...] | None:
+    """A table of texts by name, with something in it."""
+    if not isinstance(raw, dict) or not raw:
+        return None
+    pairs = cast("dict[str, Any]", raw)
+    fits = all(as_text(value) is not None for value in pairs.values())
+    return tuple(pairs.items()) if fits else None
+
+
 def as_shape(raw: Any) -> tuple[int, ...] | None:
     if not isinstance(raw, list) or not raw:
         return None
     sizes = cast("list[Any]", raw)
-    fits = all(type(size) is int and (size > 0 or size == -1) for size in sizes)
+    fits = all(type(size) is int and (0 < size <= MAX_SIZE or size == -1) for size in sizes)
     return tuple(sizes) if fits else None
 
 

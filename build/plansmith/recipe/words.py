@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from plansmith.engines.passport import BuildOptions
+from plansmith.recipe.serving_words import Serving
 from plansmith.tensors import TensorSpec
 
 SOURCE_KINDS = ("torch", "onnx", "safetensors")
@@ -136,3 +137,4 @@ class Recipe:
     compute_capabilities: tuple[str, ...] = ()
     accept_not_measured: bool = False
     engine: BuildOptions = field(default_factory=BuildOptions)
+    serving: Serving = field(default_factory=Serving)
