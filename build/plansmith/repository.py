@@ -8,20 +8,25 @@ before it, the old version is served as if nothing had happened; after it, the n
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plansmith import manifest
-from plansmith.errors import PlansmithError, UnusableInput
+from plansmith.errors import UnusableInput
 from plansmith.manifest import FileDigest, Manifest
+from plansmith.versions import events, keeping
+from plansmith.versions.disk import disk_errors, flush, replace_text
 
 CONFIG_FILE = "config.pbtxt"
+# Of the model's folder: a config for each target.
+CONFIGS = "configs"
+# Of a version's folder: copies of the config files that serve it.
+KEPT_CONFIGS = "configs"
+KEEP_VERSIONS = 3
 # Triton's version_policy { specific { versions: [ 3 ] } }; without one it serves the latest.
 _VERSIONS = re.compile(r"\bversions\s*:\s*(\d+|\[[^\]]*\])")
 
@@ -40,7 +45,7 @@ class ModelFolder:
             sorted(
                 int(entry.name)
                 for entry in self.path.iterdir()
-                if entry.name.isdecimal() and (entry / manifest.FILE_NAME).is_file()
+                if is_version(entry.name) and (entry / manifest.FILE_NAME).is_file()
             )
         )
 
@@ -57,6 +62,11 @@ class ModelFolder:
                 return found
         return None
 
+    def targets(self, version: int) -> tuple[str, ...]:
+        """What `version` was built for; nothing for one of another schema."""
+        is_ours = manifest.schema_of(self._manifest_file(version)) == manifest.SCHEMA
+        return self.manifest(version).targets if is_ours else ()
+
     def manifest(self, version: int) -> Manifest:
         return manifest.read(self._manifest_file(version))
 
@@ -68,34 +78,63 @@ class ModelFolder:
         path = self.path / config
         if not path.is_file():
             return False
-        named = _VERSIONS.search(path.read_text(encoding="utf-8"))
-        return named is None or str(version) in re.findall(r"\d+", named.group(1))
+        named = _named(path)
+        return named is None or version in named
+
+    def served(self) -> dict[str, tuple[int, ...]]:
+        """The versions that each config file may serve, by its path in the model's folder.
+
+        Those that its policy names; one that names none (`all`, `latest`) may serve any.
+        """
+        paths = [self.path / CONFIG_FILE, *sorted((self.path / CONFIGS).glob("[!.]*.pbtxt"))]
+        found = {str(path.relative_to(self.path)): _named(path) for path in paths if path.is_file()}
+        there = self.versions()
+        return {name: there if named is None else named for name, named in found.items()}
+
+    @property
+    def current(self) -> int | None:
+        """The version that config.pbtxt serves; where there is none, the newest that is served."""
+        served = self.served()
+        versions = served.get(CONFIG_FILE) or [one for named in served.values() for one in named]
+        return max(versions, default=None)
+
+    def kept_configs(self, version: int) -> dict[str, str]:
+        """The config files that served `version`, text by path in the model's folder.
+
+        In the order in which they are to be replaced. Raises UnusableInput where a version of an
+        older plansmith did not keep them.
+        """
+        kept = self.manifest(version).configs
+        if not kept:
+            raise UnusableInput(
+                f"{self.path}/{version}: keeps no config files, an older plansmith published it; "
+                "only a version that was built by this one can be served again"
+            )
+        texts: dict[str, str] = {}
+        for one in kept:
+            name = Path(one.path).name
+            place = name if name == CONFIG_FILE else f"{CONFIGS}/{name}"
+            path = self.path / str(version) / one.path
+            try:
+                texts[place] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UnusableInput(f"{path}: cannot be read: {error}; build again") from error
+        return texts
 
 
-def check_published(repository: Path, config_name: str) -> None:
-    """Raises UnusableInput unless every model in `repository` has a version and such a config.
-
-    All of them, because Triton does not start where a single model cannot be loaded.
-    """
-    if not repository.is_dir():
-        raise UnusableInput(f"{repository}: no such folder; run `make build`")
-    models = sorted(m for m in repository.iterdir() if m.is_dir() and not m.name.startswith("."))
-    if not models:
-        raise UnusableInput(f"{repository}: no model in it; run `make build`")
-    problems: list[str] = []
-    for model in models:
-        config = model / "configs" / f"{config_name}.pbtxt"
-        if not any(entry.is_dir() and _is_version(entry.name) for entry in model.iterdir()):
-            problems.append(f"{model}: no version has been published yet; run `make build`")
-        elif not config.is_file():
-            problems.append(f"{config}: no such file; run `make build TARGET={config_name}`")
-    if problems:
-        raise UnusableInput("\n".join(problems))
-
-
-def _is_version(name: str) -> bool:
-    # Triton skips a folder whose name starts with 0, as not a version.
+def is_version(name: str) -> bool:
+    """Whether Triton takes a folder of that name for a version: none that begins with 0."""
     return name.isascii() and name.isdecimal() and not name.startswith("0")
+
+
+def _named(config: Path) -> tuple[int, ...] | None:
+    return versions_named(config.read_text(encoding="utf-8", errors="replace"))
+
+
+def versions_named(config: str) -> tuple[int, ...] | None:
+    """The versions of the text's version policy, ascending; None where it names none."""
+    named = _VERSIONS.search(config)
+    return named and tuple(sorted(map(int, re.findall(r"\d+", named.group(1)))))
 
 
 def digest(path: Path, name: str) -> FileDigest:
@@ -110,43 +149,84 @@ def publish(
     artifacts: Mapping[str, Path],
     describe: Callable[[int, tuple[FileDigest, ...]], Manifest],
     configs: Callable[[Manifest], Mapping[str, str]],
+    *,
+    admit: Callable[[Manifest], None] | None = None,
+    keep_versions: int | None = KEEP_VERSIONS,
+    stage: bool = False,
 ) -> Manifest:
     """Makes the files `artifacts`, by name, the model's next version and serves it; its manifest.
 
     `describe` gives the manifest for a version number and artifact digests; `configs` gives, for
     a manifest, the text of each config file by its path in the model's folder, in the order in
-    which they are to be replaced. Raises PlansmithError where the disk is full or not
-    writable: the previous version is then still the one that is served.
+    which they are to be replaced. `admit` looks at the complete version before any config names
+    it: what it raises goes on, and the version is gone. With `stage` no config names it at all.
+    Of versions that nothing needs the newest `keep_versions` stay, None keeps all: keeping.py.
+    Raises PlansmithError where the disk is full or not writable: the previous version is then still
+    the one that is served.
     """
-    with _disk_errors(folder, "nothing was published, the previous version stays"):
-        described = _add_version(folder, artifacts, describe)
-    serve(folder, configs(described))
+    with disk_errors(folder.path, "nothing was published, the previous version stays"):
+        described, texts = _add_version(folder, artifacts, describe, configs)
+    if admit is not None:
+        _admit(folder, described, admit)
+    if stage:
+        with disk_errors(folder.path, "the version is complete, but its history lacks that"):
+            events.append(folder.path, events.now("staged", described.version))
+        return described
+    switch(folder, described.version, texts, "published")
+    with disk_errors(folder.path, "the version is served, but older ones could not be removed"):
+        # What the configs named before goes only when their replacing has reached the disk.
+        for place in {(folder.path / name).parent for name in texts}:
+            flush(place)
+        keeping.remove_old(folder, keep_versions)
     return described
+
+
+def _admit(folder: ModelFolder, described: Manifest, admit: Callable[[Manifest], None]) -> None:
+    """Lets `admit` look at the version; if it raises, the version goes.
+
+    The history is told first: of a build that is killed meanwhile the next one removes the version,
+    rather than take it for one that only lacks its configs.
+    """
+    with disk_errors(folder.path, "nothing was published, the previous version stays"):
+        events.append(folder.path, events.now("admitting", described.version))
+    try:
+        admit(described)
+    except BaseException:
+        with disk_errors(folder.path, "the version that was not admitted is still there"):
+            keeping.remove(folder.path, described.version)
+            keeping.remove_unnamed_warm_ups(folder.path)
+        raise
+
+
+def switch(
+    folder: ModelFolder,
+    version: int,
+    configs: Mapping[str, str],
+    kind: events.Kind,
+    reason: str = "",
+) -> None:
+    """Serves `version` by replacing `configs`, as `serve` does, and says so in the history."""
+    with disk_errors(folder.path, "the version is complete but not served yet"):
+        before = folder.current
+    serve(folder, configs)
+    with disk_errors(folder.path, "the version is served, but its history lacks that"):
+        replaced = before if before != version else None
+        events.append(folder.path, events.now(kind, version, replaced=replaced, reason=reason))
 
 
 def serve(folder: ModelFolder, configs: Mapping[str, str]) -> None:
     """Replaces the config files, given as text by path in the model's folder, in order."""
-    with _disk_errors(folder, "the version is complete but not served yet by every config"):
+    with disk_errors(folder.path, "the version is complete but not served yet by every config"):
         for name, text in configs.items():
             replace_text(folder.path / name, text)
-
-
-@contextmanager
-def _disk_errors(folder: ModelFolder, state: str) -> Generator[None, None, None]:
-    try:
-        yield
-    except OSError as error:
-        raise PlansmithError(
-            f"{error.filename or folder.path}: {error.strerror}; {state}; "
-            "free space or fix the permissions, then build again"
-        ) from error
 
 
 def _add_version(
     folder: ModelFolder,
     artifacts: Mapping[str, Path],
     describe: Callable[[int, tuple[FileDigest, ...]], Manifest],
-) -> Manifest:
+    configs: Callable[[Manifest], Mapping[str, str]],
+) -> tuple[Manifest, Mapping[str, str]]:
     clear_unfinished(folder)
     version = max(folder.versions(), default=0) + 1
     # Not a number and hidden: Triton ignores it, and a rename within one folder is atomic.
@@ -156,48 +236,50 @@ def _add_version(
             shutil.copyfile(source, staging / name)
         digests = tuple(digest(path, path.name) for path in sorted(staging.iterdir()))
         described = describe(version, digests)
+        texts = configs(described)
+        described = replace(described, configs=_keep_configs(staging, texts))
+        described = replace(described, served=_digests_beside(folder, texts.values(), described))
         (staging / manifest.FILE_NAME).write_bytes(manifest.encode(described))
-        for path in [*staging.iterdir(), staging]:
-            _flush(path)
+        for path in [*staging.rglob("*"), staging]:
+            flush(path)
         # mkdtemp makes it private; the server may run as somebody else.
         staging.chmod(0o755)
         staging.rename(folder.path / str(version))
-        _flush(folder.path)
+        flush(folder.path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return described
+    return described, texts
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Writes `text` to `path` at once: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-    unfinished = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(0o644)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def _digests_beside(
+    folder: ModelFolder, configs: Iterable[str], described: Manifest
+) -> tuple[FileDigest, ...]:
+    """Of the files in the model's folder that `configs` name; sources have theirs already."""
+    # Brings Triton's messages, which only publishing needs.
+    from plansmith.integrity.served import served
+
+    sources = {one.path for one in described.sources}
+    named = {name for text in configs for name in served(text, (), file=CONFIG_FILE).files}
+    there = (name for name in sorted(named - sources) if (folder.path / name).is_file())
+    return tuple(digest(folder.path / name, name) for name in there)
+
+
+def _keep_configs(version: Path, texts: Mapping[str, str]) -> tuple[FileDigest, ...]:
+    """Copies of the config files in the version's folder, so that it can be served again as now."""
+    (version / KEPT_CONFIGS).mkdir()
+    digests: list[FileDigest] = []
+    for name, text in texts.items():
+        kept = f"{KEPT_CONFIGS}/{Path(name).name}"
+        (version / kept).write_text(text, encoding="utf-8")
+        digests.append(digest(version / kept, kept))
+    return tuple(digests)
 
 
 def clear_unfinished(folder: ModelFolder) -> None:
     """Removes what a killed build has left; call only while holding the model's lock."""
-    for entry in [*folder.path.glob(".unfinished-*"), *folder.path.glob("configs/.unfinished-*")]:
+    names = (".unfinished-*", "configs/.unfinished-*", f"{keeping.REMOVED}*")
+    for entry in [entry for name in names for entry in folder.path.glob(name)]:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _flush(path: Path) -> None:
-    """A file's bytes, or a folder's names, to the disk.
-
-    Without it a power cut could leave a version whose name is there and whose bytes are not, or a
-    config that names a version whose folder is not.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for version in events.in_state(events.read(folder.path), "admitting"):
+        if (folder.path / str(version)).is_dir():
+            keeping.remove(folder.path, version)

@@ -1,0 +1,1 @@
+"""Versions after they were built: their history, and which of them a server answers with."""
