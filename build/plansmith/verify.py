@@ -1,39 +1,49 @@
-"""Are published files as they were built? Every version against its manifest.
+"""Are published files as they were built, and signed by whom they should be?
 
-What is looked at in one file is in engines/integrity.py.
+Every version against its manifest and signature, every config against its version's copy. What is
+looked at in one version is in integrity/version.py, what is beside it in integrity/beside.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from plansmith import manifest
-from plansmith.engines.integrity import verify_files
 from plansmith.errors import UnusableInput
+from plansmith.integrity import beside
+from plansmith.integrity.version import Demand, check_version
+from plansmith.repository import CONFIG_FILE, CONFIGS, KEPT_CONFIGS, is_version
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFault:
-    """One thing wrong with one file of one version; `file` is relative to the version's folder."""
+    """One thing wrong with one file of one version; `file` is relative to the version's folder.
+
+    `version` None is for a file beside the versions: it is relative to the model's folder.
+    """
 
     model: str
-    version: int
+    version: int | None
     file: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.model}/{self.version}/{self.file}: {self.message}"
+        version = "" if self.version is None else f"{self.version}/"
+        return f"{self.model}/{version}{self.file}: {self.message}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """`files` are those recorded in the manifests of all `versions`."""
+    """`files` are those recorded in the manifests of all `versions`.
+
+    `signed` is how many versions have a signature, None where none was looked at.
+    """
 
     files: int
     versions: int
+    signed: int | None
     faults: tuple[VersionFault, ...]
 
     @property
@@ -42,58 +52,121 @@ class Verification:
 
     def lines(self) -> list[str]:
         """For people: a line a fault, or one that there is none."""
-        whole = f"{self.files} files of {self.versions} versions are whole"
-        return [str(fault) for fault in self.faults] or [whole]
+        if self.faults:
+            return [str(fault) for fault in self.faults]
+        signed = (
+            "signatures were not checked (--public-key or --certificate-chain)"
+            if self.signed is None
+            else f"{self.signed} of them signed"
+        )
+        return [f"{self.files} files of {self.versions} versions are whole; {signed}"]
 
 
-def verify(folders: Sequence[Path]) -> Verification:
-    """Every version in `folders` against its manifest, every engine against its header.
+def verify(folders: Sequence[Path], demand: Demand | None = None) -> Verification:
+    """Every version in `folders`, and every config that serves one.
 
     Raises UnusableInput where there is no version, or a file cannot be read.
     """
-    files, faults = 0, list[VersionFault]()
-    versions = [path for folder in folders for path in _version_folders(folder)]
-    if not versions:
+    asked = demand or Demand()
+    versions = {folder: version_folders(folder) for folder in folders}
+    if not any(versions.values()):
         names = ", ".join(folder.name for folder in folders)
         raise UnusableInput(f"{names}: no version has been published yet; run `plansmith build`")
-    for folder in versions:
-        try:
-            recorded, found = _verify_version(folder)
-        except OSError as error:
-            raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
-        files += recorded
-        faults += found
-    return Verification(files=files, versions=len(versions), faults=tuple(faults))
+    configs = {folder: beside.config_files(folder) for folder in folders if versions[folder]}
+    return _verify(versions, configs, asked)
 
 
-def _version_folders(folder: Path) -> list[Path]:
-    """Those that Triton takes for versions, with a manifest or without."""
-    number = re.compile(r"[1-9]\d*", re.ASCII)
-    found = [path for path in folder.iterdir() if path.is_dir() and number.fullmatch(path.name)]
+def verify_served(repository: Path, target: str, demand: Demand | None = None) -> Verification:
+    """What a server of `repository` would load with the configs of `target`, and only that.
+
+    Hidden folders too, for Triton serves them. Versions of another tool, without a manifest, are
+    passed over unless they must be signed.
+    Raises UnusableInput where a file cannot be read.
+    """
+    asked = demand or Demand()
+    versions: dict[Path, list[Path]] = {}
+    configs: dict[Path, tuple[str, ...]] = {}
+    for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
+        there = version_folders(folder)
+        # As Triton chooses: --model-config-name falls back to config.pbtxt, for each model.
+        named = (f"{CONFIGS}/{target}.pbtxt", CONFIG_FILE)
+        config = next((one for one in named if (folder / one).is_file()), None)
+        if config is not None and there:
+            served = _served(folder, config, there)
+            ours = [path for path in served if _is_ours(path)]
+            versions[folder] = served if asked.must_be_signed else ours
+            configs[folder] = (config,)
+        elif there and asked.must_be_signed:
+            # It may load nevertheless: Triton makes up a config for some kinds of models.
+            raise UnusableInput(f"{folder / named[0]}: no such file; build it, or remove {folder}")
+    return _verify(versions, configs, asked)
+
+
+def _is_ours(version: Path) -> bool:
+    # A copy that was broken off may lack the manifest alone; no other tool keeps configs there.
+    return (version / manifest.FILE_NAME).exists() or (version / KEPT_CONFIGS).is_dir()
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """Those that Triton takes for versions, with a manifest or without; by number."""
+    found = [path for path in folder.iterdir() if path.is_dir() and is_version(path.name)]
     return sorted(found, key=lambda path: int(path.name))
 
 
-def _verify_version(folder: Path) -> tuple[int, list[VersionFault]]:
-    """How many files are recorded of a version, and what is wrong with it."""
-    model, version = folder.parent.name, int(folder.name)
-
-    def fault(file: str, message: str) -> VersionFault:
-        return VersionFault(model=model, version=version, file=file, message=message)
-
-    path = folder / manifest.FILE_NAME
+def _served(folder: Path, config: str, there: Sequence[Path]) -> list[Path]:
     try:
-        read = manifest.read(path)
-    except UnusableInput as error:
-        return 0, [fault(path.name, str(error).removeprefix(f"{path}: "))]
-    faults: list[VersionFault] = []
-    if (read.model, read.version) != (model, version):
-        faults.append(fault(path.name, f"is that of {read.model}/{read.version}; build it again"))
-    digests = {file.path: file for build in read.builds for file in build.artifacts}
-    passports = [passport for build in read.builds for passport in build.passports]
-    found = verify_files(folder, tuple(digests.values()), passports)
-    faults += [fault(one.file, one.message) for one in found]
-    # verify_files tells of foreign engines, but a server may read any file.
-    known = {path.name, *digests, *(one.file for one in found)}
-    present = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()}
-    faults += [fault(name, "is not of this version; remove it") for name in sorted(present - known)]
-    return len(digests), faults
+        what = beside.read_served(folder, config, (int(path.name) for path in there))
+    except OSError as error:
+        raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
+    except UnusableInput:
+        # A fault that is found with the others: whatever it was to serve is looked at.
+        return list(there)
+    return [folder / str(version) for version in what.versions]
+
+
+def _verify(
+    versions: dict[Path, list[Path]], configs: dict[Path, tuple[str, ...]], demand: Demand
+) -> Verification:
+    files, signed, faults = 0, 0, list[VersionFault]()
+    try:
+        for folder in (one for found in versions.values() for one in found):
+            checked = check_version(folder, demand)
+            files += checked.recorded
+            signed += checked.signed
+            faults += [
+                VersionFault(
+                    model=folder.parent.name,
+                    version=int(folder.name),
+                    file=fault.file,
+                    message=fault.message,
+                )
+                for fault in checked.faults
+            ]
+        for folder, names in configs.items():
+            faults += _beside(folder, names, demand)
+    except OSError as error:
+        raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return Verification(
+        files=files,
+        versions=sum(map(len, versions.values())),
+        signed=None if demand.verifying is None else signed,
+        faults=tuple(faults),
+    )
+
+
+def _beside(folder: Path, configs: Sequence[str], demand: Demand) -> list[VersionFault]:
+    there = [int(path.name) for path in version_folders(folder)]
+    found: dict[str, str] = {}
+    for config in configs:
+        try:
+            what = beside.read_served(folder, config, there)
+        except UnusableInput as error:
+            detail = str(error).removeprefix(f"{folder / config}:").strip()
+            found[config] = f"is no model configuration: {detail}; publish again"
+            continue
+        for fault in beside.faults_beside(folder, config, what, strict=demand.must_be_signed):
+            found[fault.file] = fault.message
+    return [
+        VersionFault(model=folder.name, version=None, file=file, message=message)
+        for file, message in found.items()
+    ]

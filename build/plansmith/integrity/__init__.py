@@ -1,0 +1,1 @@
+"""Is what would be served what was published, and by whom? Signatures, pickles, files beside it."""
