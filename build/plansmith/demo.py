@@ -1,4 +1,7 @@
-"""The whole way for one model: build → serve → check → load → report."""
+"""The whole way: build → serve → check → call → load → report.
+
+One model is optimised and loaded; beside it the server has every other model of the repository.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from typing import TYPE_CHECKING
 from plansmith import job as jobs
 from plansmith import loadtest, pipeline, report
 from plansmith.cache import Cache
+from plansmith.errors import UnusableInput
 from plansmith.findings import Prediction, Ranked, Report
-from plansmith.golden import check_served
+from plansmith.golden.admission import Admission
+from plansmith.golden.check import check_model
+from plansmith.golden.evaluation import golden_answers
 from plansmith.infer import connected
 from plansmith.job import Job
 from plansmith.load_result import LoadResult
@@ -22,6 +28,9 @@ from plansmith.measure import Plan
 from plansmith.progress import Progress, for_stderr
 from plansmith.server import Server, free_ports, serving
 from plansmith.server_files import ServerFiles
+from plansmith.showcase.building import build_plain
+from plansmith.showcase.calls import show
+from plansmith.showcase.models import check_models, servable, with_faults
 from plansmith.stages.products import Golden
 
 if TYPE_CHECKING:
@@ -37,6 +46,8 @@ ANSWERS = 450
 TOP = 5
 # What the embedded server can run.
 TARGET = "cpu"
+# Samples whose answers are checked: more than the version keeps, for they are at hand.
+CHECKED = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +60,45 @@ class Done:
 
 
 def run(folder: Path, cache: Cache, files: ServerFiles, out: Path, *, short: bool) -> Done:
-    """Builds the model in `folder`, serves it, checks and loads it; the report is in `out`."""
+    """Builds the model in `folder`, serves it, checks and loads it; the report is in `out`.
+
+    The models beside it that are served as they are get built too, and whatever is published there
+    is served and checked.
+    """
     progress = for_stderr()
     job = jobs.prepare(folder, TARGET, Plan())
-    manifest = pipeline.built(pipeline.build(job, cache, progress))
+    if not isinstance(job, Job):
+        raise UnusableInput(
+            f"{job.name}: is served as it is, so there are no variants for the demo to show; "
+            f"run `plansmith build {job.name}` and `plansmith serve`"
+        )
+    admission = Admission(cache)
+    manifest = pipeline.built(pipeline.build(job, cache, progress, admission=admission))
     golden = pipeline.load_golden(job, cache, progress)
+    repository = folder.parent
+    faults = build_plain(repository, TARGET, cache, progress, admission)
+    kinds = servable(repository, TARGET)
     with ExitStack() as stack:
         with progress.step("serve"):
             server = stack.enter_context(
                 serving(
                     files,
-                    folder.parent,
+                    repository,
                     TARGET,
                     free_ports(),
                     cache.root / "logs",
-                    models=(job.name,),
+                    models=tuple(kinds),
                 )
             )
-        with progress.step("check") as step, connected(server.grpc_url, TIMEOUT_S) as client:
-            checked = check_served(client, manifest, TARGET, golden, step)
-            predictions = predict(client, job.name, golden)
+        with connected(server.grpc_url, TIMEOUT_S) as client:
+            with progress.step("check") as step:
+                fidelity = manifest.on(TARGET).chosen.fidelity
+                answers = golden_answers(golden, manifest.outputs[0].name, [fidelity], CHECKED)
+                checked = check_model(client.model(job.name), answers, step)
+                models = check_models(client, server.grpc_url, repository, TARGET, kinds, step)
+            with progress.step("call"):
+                predictions = predict(client, job.name, golden)
+                showcase = show(client, repository, kinds, progress.note)
         expected_per_s = rate(manifest.on(TARGET).chosen)
         loads = _loads(server, job, golden, progress, expected_per_s, short=short)
         description = server.description
@@ -79,6 +109,8 @@ def run(folder: Path, cache: Cache, files: ServerFiles, out: Path, *, short: boo
             loads=loads,
             predictions=predictions,
             served_check=checked,
+            models=with_faults(models, faults),
+            showcase=showcase,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             server=description,
         )

@@ -14,6 +14,7 @@ from plansmith.forms import Form
 from plansmith.gate import judge
 from plansmith.load_result import LoadResult
 from plansmith.manifest import Manifest, TargetBuild, Trial, rate
+from plansmith.showcase.calls import Showcase
 from plansmith.statistics import CONFIDENCE
 
 TIMES, AT_LEAST = "\u00d7", "\u2265"
@@ -64,10 +65,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedCheck:
-    """Evaluation samples through the real server, against the FP32 reference's answers.
+    """Samples through a real server, against the original's answers.
 
     `count` samples one by one and again in batches of `batch_sizes`. `max_abs_deviation` and
-    `tolerance` are in the output's own unit (logits); `top1_agreement` is a share, 0..1.
+    `tolerance` are in the output's own unit (logits); `top1_agreement` is a share, 0..1, None for
+    outputs that are no class scores. `fault` is the first thing that was wrong, "" for nothing.
     """
 
     count: int
@@ -75,7 +77,38 @@ class ServedCheck:
     max_abs_deviation: float
     tolerance: float
     passed: bool
-    top1_agreement: float
+    top1_agreement: float | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKind:
+    """What runs a model ("openvino", "python", "ensemble"), and how it is called.
+
+    `keeps_state`: from request to request of a sequence. `streams`: any number of answers to one
+    request. `calls`: the models that have to be there for this one to answer.
+    """
+
+    backend: str
+    keeps_state: bool = False
+    streams: bool = False
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """One version that the server had, against its golden answers.
+
+    `check` is None where it was not asked for them, and `note` says why. `version` and `kind` are
+    None where none could be built.
+    """
+
+    model: str
+    version: int | None
+    kind: ModelKind | None
+    check: ServedCheck | None
+    note: str
+    failed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +120,8 @@ class Report:
     loads: tuple[LoadResult, ...]
     predictions: tuple[Prediction, ...]
     served_check: ServedCheck | None
+    models: tuple[ServedModel, ...]
+    showcase: Showcase
     created_utc: str
     server: str
 
@@ -134,16 +169,24 @@ def verdict(report: Report) -> tuple[str, str]:
 
     What was not measured or not proven is unclear, never a pass.
     """
-    found = (_accuracy(report), _answers(report.served_check), _under_load(report.loads))
+    found = (
+        _accuracy(report),
+        _answers(report.served_check),
+        _under_load(report.loads),
+        _repository(report.models),
+    )
     words = [word for word, _ in found]
     worst = next(word for word in ("fail", "unclear", "pass") if word in words)
     return worst, " ".join(sentence for _, sentence in found)
 
 
 def _accuracy(report: Report) -> tuple[str, str]:
-    fidelity = report.build.chosen.fidelity
-    strict = replace(report.manifest.budget, accept_not_proven=False)
-    if fidelity is not None and judge(fidelity, strict).passed:
+    fidelity, budget = report.build.chosen.fidelity, report.manifest.budget
+    if fidelity is not None and budget is not None:
+        passed = judge(fidelity, replace(budget, accept_not_proven=False)).passed
+    else:
+        passed = False
+    if passed:
         return "pass", "The accuracy budget is kept."
     return "unclear", "The accuracy budget is not proven to be kept."
 
@@ -164,6 +207,23 @@ def _under_load(loads: tuple[LoadResult, ...]) -> tuple[str, str]:
     words = [load.verdict for load in loads]
     worst = next(word for word in ("fail", "unclear", "pass") if word in words)
     return worst, f"{words.count('pass')} of {len(words)} load runs keep the SLO."
+
+
+def _repository(models: tuple[ServedModel, ...]) -> tuple[str, str]:
+    """Models without golden answers have nothing to fail by; that they have none is told."""
+    names = {one.model for one in models}
+    failed = [f"{one.model} ({_why(one)})" for one in models if one.failed]
+    checked = {one.model for one in models if one.check is not None}
+    if failed:
+        return "fail", f"Not as they are to be in the repository: {'; '.join(failed)}."
+    word = "pass" if checked else "unclear"
+    return word, f"{len(checked)} of {len(names)} models of the repository gave golden answers."
+
+
+def _why(one: ServedModel) -> str:
+    """The first line: messages may have more, which the page has."""
+    told = one.note or (one.check.fault if one.check else "")
+    return told.partition("\n")[0]
 
 
 def loss(fidelity: Fidelity | None, metric: str) -> tuple[float, float] | None:

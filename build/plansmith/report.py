@@ -33,6 +33,8 @@ from plansmith.findings import (
 )
 from plansmith.forms import Form
 from plansmith.manifest import Machine, Manifest, TargetBuild, Trial
+from plansmith.recipe import Budget
+from plansmith.showcase.figures import cosine, figures_of, heat
 
 SCHEMA = 2
 HTML_NAME = "report.html"
@@ -82,12 +84,13 @@ def variants(manifest: Manifest, build: TargetBuild, number: int) -> Variants:
 
     from plansmith import plots
 
-    metric, measure = manifest.budget.metric, plots.measure_for(build.trials)
+    budget = _budget(manifest)
+    metric, measure = budget.metric, plots.measure_for(build.trials)
     losses = {one.name: found for one in build.trials if (found := loss(one.fidelity, metric))}
     kinds = {one.name: kind(one, build.form(one.form)) for one in build.trials}
     bars = plots.bars(build.trials, measure, f"bars-{number}")
     scatter = plots.fidelity(
-        build.trials, losses, kinds, manifest.budget.max_drop, measure, f"fidelity-{number}"
+        build.trials, losses, kinds, budget.max_drop, measure, f"fidelity-{number}"
     )
     macs = {one.name: relative_macs(one, build.forms) for one in build.forms}
     return Variants(
@@ -132,6 +135,8 @@ def to_json(report: Report) -> bytes:
         "reason": reason,
         "manifest": report.manifest,
         "served_check": report.served_check,
+        "models": report.models,
+        "showcase": figures_of(report.showcase),
         "loads": report.loads,
         "predictions": [
             {
@@ -148,11 +153,17 @@ def to_json(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n"
 
 
+def _budget(manifest: Manifest) -> Budget:
+    assert manifest.budget is not None, "a report is of a model whose variants were compared"
+    return manifest.budget
+
+
 def render_html(report: Report) -> str:
     """The whole page: no script, no request to anywhere, the same text for the same report."""
     from markupsafe import Markup
 
     from plansmith import load_plots
+    from plansmith.showcase import drawings
 
     manifest = report.manifest
     builds = sorted(manifest.builds, key=lambda build: build.target != report.target)
@@ -160,6 +171,8 @@ def render_html(report: Report) -> str:
     drawn = {
         "percentiles": load_plots.percentiles(report.loads),
         "histograms": load_plots.histograms(report.loads),
+        "speech": drawings.speech(report.showcase.speech),
+        "page": drawings.page(report.showcase.page),
     }
     return (
         _environment()
@@ -172,7 +185,7 @@ def render_html(report: Report) -> str:
             sections=[variants(manifest, build, n) for n, build in enumerate(builds)],
             forms=forms_by_target(builds),
             machines=machines_by_target(builds),
-            metric=METRICS[manifest.budget.metric],
+            metric=METRICS[_budget(manifest).metric],
             headline=headline(report),
             verdict=word,
             reason=reason,
@@ -201,6 +214,8 @@ def _environment() -> Any:
         points=figures.points,
         magnitude=figures.magnitude,
         megabytes=figures.megabytes,
+        heat=heat,
+        cosine=cosine,
         data_uri=_data_uri,
     )
     return environment

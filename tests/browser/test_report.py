@@ -14,6 +14,8 @@ from plansmith.findings import Report, headline
 from plansmith.manifest import Trial
 from plansmith.measure import Throughput
 from plansmith.report import write
+from plansmith.showcase.calls import Showcase
+from plansmith.showcase.sentences import PARAPHRASES, SENTENCES, Likeness
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="no playwright: .venv/bin/pip install playwright"
@@ -158,6 +160,43 @@ def test_every_text_has_enough_contrast(opened: Opened) -> None:
     ratio, text = opened.page.evaluate(CONTRAST)
     # WCAG 2.2, 1.4.3 "Contrast (Minimum)".
     assert ratio >= 4.5, text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_shade_of_the_matrix_can_be_read(
+    browser: playwright.Browser, sample_report: Report, tmp_path: Path, scheme: str
+) -> None:
+    page = Opened(browser, with_sentences(sample_report, tmp_path), scheme, 1280).page
+    assert page.locator("td.heat-0, td.heat-1, td.heat-2, td.heat-3, td.heat-4").count() == 25
+    ratio, text = page.evaluate(CONTRAST)
+    assert ratio >= 4.5, text
+
+
+def test_the_matrix_of_sentences_is_seen_whole_on_a_phone(
+    browser: playwright.Browser, sample_report: Report, tmp_path: Path
+) -> None:
+    file = with_sentences(sample_report, tmp_path)
+    page = Opened(browser, file, "light", WIDTHS["phone"]).page
+    hidden = "e => e.scrollWidth - e.clientWidth"
+    assert page.locator(".scroll:has(table.heat)").evaluate(hidden) == 0
+
+
+def with_sentences(report: Report, folder: Path) -> Path:
+    """The page of `report` with the demo's sentences, whose cosines have every shade."""
+    row = (-0.1, 0.3, 0.5, 0.7, 0.9)
+    shown = Likeness(
+        texts=SENTENCES, paraphrases=PARAPHRASES, cosines=tuple(row for _ in SENTENCES)
+    )
+    return write(replace(report, showcase=Showcase(sentences=shown)), folder)[0]
+
+
+def test_the_picture_that_was_read_is_drawn(opened: Opened) -> None:
+    drawn = opened.page.locator("svg.read image").bounding_box()
+    frame = opened.page.locator("svg.read polygon").first.bounding_box()
+    assert drawn is not None
+    assert frame is not None
+    assert drawn["width"] > 200
+    assert drawn["x"] < frame["x"] < drawn["x"] + drawn["width"]
 
 
 def test_a_screenshot_is_left_to_look_at(
