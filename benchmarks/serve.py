@@ -79,6 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if manifest is None:
         raise UnusableInput(f"{folder}: no version has been published yet; run `make build`")
     build, job = manifest.on(TARGET), jobs.prepare(folder, TARGET, Plan())
+    if not isinstance(job, jobs.Job):
+        raise UnusableInput(f"{folder}: is served as it is; name an optimised model: --model")
     golden = pipeline.load_golden(job, cache, PlainProgress())
     images = golden.samples.arrays[manifest.inputs[0].name][:64]
     variants = variants_for(job.recipe, build.machine, build.forms)

@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
-
-from numpy.typing import NDArray
+from typing import Self
 
 from plansmith_client import flow
+from plansmith_client.async_model import AsyncConnection, AsyncModel
 from plansmith_client.calls import AsyncTransport
-from plansmith_client.classification import Ranked
-from plansmith_client.client import checked_url
-from plansmith_client.deadline import checked_timeout
-from plansmith_client.errors import PlansmithClientError
-from plansmith_client.tensors import ModelMetadata
+from plansmith_client.checks import Casting, checked_casting, checked_limit
+from plansmith_client.credentials import TLS, Basic, Bearer
+from plansmith_client.deadline import Timeout, checked_timeout, deadline_of
+from plansmith_client.drivers import run_async
+from plansmith_client.endpoints import parse_endpoint
+from plansmith_client.forks import OwnAsyncTransport, Owner
+from plansmith_client.sequences import fresh_ids
+from plansmith_client.transports import open_async_transport
+from plansmith_client.workers import checked_workers
 
 
 class AsyncClient:
-    """As `Client`, for one event loop. Cancelling a task cancels its call at the server too."""
+    """As `Client`, for one event loop. Cancelling a task cancels its call at the server too.
 
-    def __init__(self, url: str, *, timeout_s: float = 30.0) -> None:
-        self._url = checked_url(url)
+    `max_workers` has no effect here: tasks need no threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 30.0,
+        tls: TLS | None = None,
+        auth: Bearer | Basic | None = None,
+        headers: Mapping[str, str] | None = None,
+        restricted: Mapping[str, str] | None = None,
+        max_request_bytes: int | None = None,
+        max_workers: int = 32,
+    ) -> None:
+        self._url = url
+        self._limit_bytes = checked_limit(max_request_bytes, parse_endpoint(url))
+        checked_workers(max_workers)
         self._timeout_s = checked_timeout(timeout_s)
         self._cache: flow.MetadataCache = {}
-        from plansmith_client._grpc import AsyncGrpcTransport
+        self._transport: AsyncTransport = OwnAsyncTransport(
+            open_async_transport(url, tls=tls, auth=auth, headers=headers, restricted=restricted),
+            Owner(url=url),
+        )
+        self._connection = AsyncConnection(transport=self._transport, ids=fresh_ids())
 
-        self._transport: AsyncTransport = AsyncGrpcTransport(url)
-
-    async def is_ready(self, *, timeout_s: float | None = None) -> bool:
+    async def is_ready(self, *, timeout_s: Timeout | None = None) -> bool:
         """As `Client.is_ready`."""
-        limit_s = self._timeout_s if timeout_s is None else checked_timeout(timeout_s)
-        return await run(flow.is_ready(limit_s), self._transport)
+        steps = flow.is_ready(deadline_of(timeout_s, self._timeout_s))
+        return await run_async(steps, self._transport)
 
-    def model(self, name: str, version: int | None = None) -> AsyncModel:
+    def model(
+        self, name: str, version: int | None = None, *, casting: Casting | None = None
+    ) -> AsyncModel:
         """As `Client.model`; not awaited, for it does no network work."""
         flows = flow.ModelFlows(
-            name=name, version=version, timeout_s=self._timeout_s, cache=self._cache
+            name=name,
+            version=version,
+            timeout_s=self._timeout_s,
+            cache=self._cache,
+            casting=checked_casting(casting),
+            limit_bytes=self._limit_bytes,
         )
-        return AsyncModel(flows, self._transport)
+        return AsyncModel(flows, self._connection)
 
     async def close(self) -> None:
         """As `Client.close`."""
@@ -57,63 +85,3 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r})"
-
-
-class AsyncModel:
-    """As `Model`, from `AsyncClient.model`."""
-
-    def __init__(self, flows: flow.ModelFlows, transport: AsyncTransport) -> None:
-        self._flows = flows
-        self._transport = transport
-
-    @property
-    def name(self) -> str:
-        return self._flows.name
-
-    @property
-    def version(self) -> int | None:
-        return self._flows.version
-
-    async def metadata(self, *, timeout_s: float | None = None) -> ModelMetadata:
-        """As `Model.metadata`."""
-        return await run(self._flows.metadata(timeout_s), self._transport)
-
-    async def infer(
-        self,
-        inputs: Mapping[str, NDArray[Any]],
-        outputs: Sequence[str] | None = None,
-        *,
-        timeout_s: float | None = None,
-    ) -> dict[str, NDArray[Any]]:
-        """As `Model.infer`."""
-        return await run(self._flows.infer(inputs, outputs, timeout_s), self._transport)
-
-    async def __call__(
-        self, array: NDArray[Any], *, timeout_s: float | None = None
-    ) -> NDArray[Any]:
-        """As `Model.__call__`."""
-        return await run(self._flows.infer_one(array, timeout_s), self._transport)
-
-    async def classify(
-        self, array: NDArray[Any], *, top: int = 5, timeout_s: float | None = None
-    ) -> list[list[Ranked]]:
-        """As `Model.classify`."""
-        return await run(self._flows.classify(array, top, timeout_s), self._transport)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, version={self.version})"
-
-
-async def run(steps: flow.Flow[flow.ResultT], transport: AsyncTransport) -> flow.ResultT:
-    """As `client.run`."""
-    try:
-        call = next(steps)
-        while True:
-            try:
-                reply = await transport.send(call)
-            except PlansmithClientError as error:
-                call = steps.throw(error)
-            else:
-                call = steps.send(reply)
-    except StopIteration as stop:
-        return stop.value

@@ -1,16 +1,19 @@
 """The calls a conversation can make, their replies, and the transports that carry them.
 
-Nothing here knows a protocol: a transport for HTTP would take the same calls.
+Nothing here knows a protocol.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from plansmith_client.cancellation import Cancellation
 from plansmith_client.deadline import Deadline
+from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import TensorMetadata
 
 ReplyT = TypeVar("ReplyT")
@@ -49,11 +52,30 @@ class MetadataCall(Call[MetadataReply]):
 class ConfigReply:
     max_batch_size: int
     optional_inputs: frozenset[str]
+    decoupled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigCall(Call[ConfigReply]):
-    """What the metadata does not tell: the batch limit and which inputs may be left out."""
+    """What the metadata does not tell: batch limit, optional inputs, answers by stream."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexEntry:
+    """One version in the server's repository; `state` is "READY", "UNAVAILABLE" or empty.
+
+    `version` is None where the server has none to tell; `reason`: why it is not ready.
+    """
+
+    model: str
+    version: int | None
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexCall(Call[tuple[IndexEntry, ...]]):
+    """Which models are in the server's repository? `model` stays empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +90,12 @@ class InputTensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputTensor:
-    """`content` is the tensor as it came over the wire."""
+    """`content` is the tensor as it came over the wire, read-only."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    content: bytes
+    content: bytes | memoryview
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +105,22 @@ class InferCall(Call[tuple[OutputTensor, ...]]):
     inputs: tuple[InputTensor, ...]
     outputs: tuple[str, ...] = ()
     class_count: int = 0
+    sequence: SequenceStep | None = None
 
 
 class Transport(Protocol):
     """Carries calls in the calling thread. Safe to use from several threads."""
 
-    def send(self, call: Call[ReplyT]) -> ReplyT:
-        """The reply. Raises this package's errors, and no others, for what went wrong."""
+    def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
+        """The reply. Raises this package's errors, and no others, for what went wrong.
+
+        `cancellation`: when another thread asks for it the call ends early, at the server too if
+        the protocol can say so; what is raised then does not matter, for nobody waits for it.
+        """
+        ...
+
+    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
+        """Every answer, as it comes; raises as `send`. Closed early, the call is cancelled."""
         ...
 
     def close(self) -> None:
@@ -101,5 +132,7 @@ class AsyncTransport(Protocol):
     """Carries calls in one event loop; cancelling the task cancels its call."""
 
     async def send(self, call: Call[ReplyT]) -> ReplyT: ...
+
+    def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]: ...
 
     async def close(self) -> None: ...

@@ -4,34 +4,113 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client.calls import InputTensor
 from plansmith_client.datatypes import encode, numpy_dtype
+from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import InvalidInput
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
 
 # Protobuf's limit for one message, less room for names and shapes.
-_MESSAGE_BYTES = 2**31 - 2**16
+GRPC_MESSAGE_BYTES = 2**31 - 2**16
+# What a newer Triton takes over HTTP unless its --http-max-input-size says more, with the same room
+# left; 2.51 takes any size.
+HTTP_MESSAGE_BYTES = 2**26 - 2**16
+# "safe": arrays of a lesser dtype are cast where NumPy calls it safe and no bit can be lost.
+Casting: TypeAlias = Literal["safe"]
+
+
+def checked_casting(casting: Casting | None) -> Casting | None:
+    """`casting` itself. Raises InvalidInput for another than "safe" and None."""
+    if casting not in (None, "safe"):
+        raise InvalidInput(f'casting {casting!r} is neither "safe" nor None')
+    return casting
+
+
+def checked_limit(limit_bytes: int | None, endpoint: Endpoint) -> int:
+    """`limit_bytes`, or what `endpoint` takes in one request. Raises InvalidInput below 1."""
+    if limit_bytes is None:
+        return HTTP_MESSAGE_BYTES if endpoint.over_http else GRPC_MESSAGE_BYTES
+    if limit_bytes < 1:
+        raise InvalidInput(f"max_request_bytes {limit_bytes} is not at least 1")
+    return limit_bytes if endpoint.over_http else min(limit_bytes, GRPC_MESSAGE_BYTES)
 
 
 def only(metadata: ModelMetadata, kind: Literal["input", "output"]) -> TensorMetadata:
-    """The only tensor of its kind. Raises InvalidInput if there is not exactly one."""
+    """The only tensor of its kind; of inputs, the only one that may not be left out.
+
+    Raises InvalidInput if there is not exactly one.
+    """
     tensors = metadata.inputs if kind == "input" else metadata.outputs
-    if len(tensors) == 1:
-        return tensors[0]
+    needed = [tensor for tensor in tensors if not tensor.optional]
+    if len(tensors) == 1 or len(needed) == 1:
+        return (needed or tensors)[0]
     names = ", ".join(tensor.name for tensor in tensors)
-    fact = f"has {len(tensors)} {kind}s ({names}), not one: call .infer with a dict of arrays"
-    raise _error(metadata, fact)
+    fix = f"give them by name, as {tensors[0].name}=..." if tensors else "there is nothing to give"
+    if kind == "output":
+        fix = "call the model itself or .infer for all of them"
+    raise _error(metadata, f"has {len(tensors)} {kind}s ({names}), not one: {fix}")
+
+
+def named_inputs(
+    metadata: ModelMetadata, array: NDArray[Any] | None, named: Mapping[str, NDArray[Any]]
+) -> Mapping[str, NDArray[Any]]:
+    """The inputs by name: `array` for the only one, or those `named`. Raises InvalidInput."""
+    if array is None:
+        return named
+    if named:
+        fact = f"an array without a name and {', '.join(named)} by name: name it too"
+        raise _error(metadata, fact)
+    return {only(metadata, "input").name: array}
+
+
+def check_answers_once(metadata: ModelMetadata) -> None:
+    """Raises InvalidInput for a model whose answers come by `stream` alone."""
+    if metadata.decoupled:
+        raise _error(metadata, "is decoupled, any number of answers to a request: call .stream")
 
 
 def checked_inputs(
-    metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]]
+    metadata: ModelMetadata,
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    casting: Casting | None = None,
+    limit_bytes: int = GRPC_MESSAGE_BYTES,
 ) -> tuple[InputTensor, ...]:
-    """What to send, in the model's order. Raises InvalidInput, naming the tensor, if unfit."""
+    """What to send, in the model's order. Raises InvalidInput, naming the tensor, if unfit.
+
+    Nothing is copied before all of it is known to fit, `limit_bytes` for one request too.
+    """
+    _check_names(metadata, arrays)
+    given = [(spec, arrays[spec.name]) for spec in metadata.inputs if spec.name in arrays]
+    for spec, array in given:
+        _check_is_array(metadata, spec, array)
+        _check_dtype(metadata, spec, array, casting)
+        _check_shape(metadata, spec, array)
+    if metadata.max_batch_size:
+        _check_same_batch(metadata, given)
+    _check_size(metadata, sum(_least_bytes(spec, array) for spec, array in given), limit_bytes)
+    for spec, array in given:
+        _check_items(metadata, spec, array)
+    tensors = tuple(
+        InputTensor(
+            name=spec.name,
+            dtype=spec.dtype,
+            shape=array.shape,
+            content=encode(array.astype(numpy_dtype(spec.dtype), copy=False)),
+        )
+        for spec, array in given
+    )
+    # Text may have grown in UTF-8.
+    _check_size(metadata, sum(tensor.content.size for tensor in tensors), limit_bytes)
+    return tensors
+
+
+def _check_names(metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]]) -> None:
     known = [spec.name for spec in metadata.inputs]
     for name in arrays:
         if name not in known:
@@ -40,22 +119,25 @@ def checked_inputs(
         if spec.name not in arrays and not spec.optional:
             given = ", ".join(arrays) or "none"
             raise _wrong(metadata, spec, f"is missing; inputs given: {given}")
-    given = [(spec, arrays[spec.name]) for spec in metadata.inputs if spec.name in arrays]
-    for spec, array in given:
-        _check_is_array(metadata, spec, array)
-        _check_dtype(metadata, spec, array)
-        _check_shape(metadata, spec, array)
-    if metadata.max_batch_size:
-        _check_same_batch(metadata, given)
-    tensors = tuple(
-        InputTensor(name=spec.name, dtype=spec.dtype, shape=array.shape, content=encode(array))
-        for spec, array in given
-    )
-    size_bytes = sum(tensor.content.size for tensor in tensors)
-    if size_bytes > _MESSAGE_BYTES:
-        fact = f"{size_bytes} bytes of input, one message holds {_MESSAGE_BYTES}: "
-        raise _error(metadata, fact + "send smaller batches")
-    return tensors
+
+
+def _check_size(metadata: ModelMetadata, size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        fact = f"{size_bytes} bytes of input, one request holds {limit_bytes}: "
+        raise _error(
+            metadata,
+            fact + "send smaller batches, or give the client max_request_bytes if the server's "
+            "limit is another",
+        )
+
+
+def _least_bytes(spec: TensorMetadata, array: NDArray[Any]) -> int:
+    """What it takes on the wire; of text the least it can, four bytes of length to each item."""
+    if spec.dtype != "BYTES":
+        return array.size * numpy_dtype(spec.dtype).itemsize
+    items = array.ravel().tolist() if array.dtype.hasobject else []
+    lengths = (len(item) for item in items if isinstance(item, bytes | str))
+    return 4 * array.size + sum(lengths)
 
 
 def checked_outputs(metadata: ModelMetadata, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -73,18 +155,43 @@ def _check_is_array(metadata: ModelMetadata, spec: TensorMetadata, value: object
         raise _wrong(metadata, spec, f"is a {type(value).__name__}, not a NumPy array: {fix}")
 
 
-def _check_dtype(metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any]) -> None:
+def _check_dtype(
+    metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any], casting: Casting | None
+) -> None:
     expected = numpy_dtype(spec.dtype)
-    if array.dtype != expected:
-        fix = f"send {spec.name}.astype({expected.name!r}) if its values are meant so"
-        fault = f"is {array.dtype}, the model takes {expected.name} ({spec.dtype}): {fix}"
-        raise _wrong(metadata, spec, fault)
-    if expected.hasobject:
-        items: list[object] = array.ravel().tolist()
-        for item in items:
-            if not isinstance(item, bytes | str):
-                fault = f"holds a {type(item).__name__}, BYTES holds bytes or str"
-                raise _wrong(metadata, spec, fault)
+    if array.dtype == expected:
+        return
+    # BF16 may stand in uint16 as bits, which are nothing to cast to.
+    castable = casting == "safe" and not (spec.dtype == "BF16" and expected.kind == "u")
+    if castable and _is_lossless(array.dtype, expected):
+        return
+    fix = f"send {spec.name}.astype({expected.name!r}) if its values are meant so"
+    if casting == "safe":
+        fix = f"that cast can lose bits: {fix}"
+    fault = f"is {array.dtype}, the model takes {expected.name} ({spec.dtype}): {fix}"
+    raise _wrong(metadata, spec, fault)
+
+
+def _is_lossless(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    if wanted.hasobject:
+        # NumPy casts anything to object; only text is what BYTES holds.
+        return given.kind in "SU"
+    if given.kind in "iu" and wanted.kind == "f":
+        # NumPy calls int64 to float64 safe, whose 53 bits hold no more than int32 has.
+        bits = 8 * given.itemsize - (given.kind == "i")
+        return bits <= np.finfo(wanted).nmant + 1
+    return np.can_cast(given, wanted, "safe")
+
+
+def _check_items(metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any]) -> None:
+    if not array.dtype.hasobject:
+        return
+    items: list[object] = array.ravel().tolist()
+    for place, item in enumerate(items):
+        if not isinstance(item, bytes | str):
+            at = [int(index) for index in np.unravel_index(place, array.shape)]
+            fault = f"holds a {type(item).__name__} at {at}, BYTES holds bytes or str"
+            raise _wrong(metadata, spec, fault)
 
 
 def _check_shape(metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any]) -> None:

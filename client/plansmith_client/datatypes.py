@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -14,23 +15,33 @@ from plansmith_client.errors import PlansmithClientError
 
 _to_numpy = cast("Callable[[str], Any]", _utils.triton_to_np_dtype)
 _serialize = cast("Callable[[NDArray[Any]], NDArray[Any]]", _utils.serialize_byte_tensor)
-_deserialize = cast("Callable[[bytes], NDArray[Any]]", _utils.deserialize_bytes_tensor)
+_deserialize = cast("Callable[[bytes | memoryview], NDArray[Any]]", _utils.deserialize_bytes_tensor)
 
 
 @cache
 def numpy_dtype(triton_name: str) -> np.dtype[Any]:
     """The NumPy dtype of "FP32", "BYTES" (object) and so on.
 
+    "BF16" is ml_dtypes.bfloat16, or uint16 with the same bits where ml_dtypes is not installed.
     Raises PlansmithClientError for a dtype the installed tritonclient has no NumPy type for.
     """
+    if triton_name == "BF16":
+        # Not asked of tritonclient: before release 26.06 it named float32, not what is sent.
+        return _bfloat16()
     found = _to_numpy(triton_name)
-    # Before release 26.06 tritonclient named float32 for BF16, which is not what is on the wire.
-    if found is None or (triton_name == "BF16" and np.dtype(found).itemsize != 2):
+    if found is None:
         raise PlansmithClientError(
             f"datatype {triton_name} has no NumPy type in the installed tritonclient: "
             "pip install --upgrade tritonclient"
         )
     return np.dtype(found)
+
+
+def _bfloat16() -> np.dtype[Any]:
+    try:
+        return np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+    except ImportError:
+        return np.dtype(np.uint16)
 
 
 def encode(array: NDArray[Any]) -> NDArray[Any]:
@@ -45,7 +56,7 @@ def encode(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def decode(content: bytes, triton_name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def decode(content: bytes | memoryview, triton_name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """The array, read-only and over `content` without a copy; for BYTES a new one of bytes."""
     if triton_name == "BYTES":
         return _deserialize(content).reshape(shape)

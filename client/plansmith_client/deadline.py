@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from plansmith_client.errors import InvalidInput
 
@@ -12,13 +14,24 @@ from plansmith_client.errors import InvalidInput
 _FOREVER_S = 1e9
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Deadline:
-    """`timeout_s` seconds from `started`, a reading of `clock`; math.inf means none."""
+    """`timeout_s` seconds from now on, for one call or for several that share them.
 
-    started: float
+    Wherever a call takes `timeout_s` it takes a Deadline too. What is left of it when a call is
+    sent is the server's queue timeout and the protocol's own; once it has elapsed nothing is sent.
+    `timeout_s` of math.inf: no limit. `started` is a reading of `clock`, seconds.
+    Raises InvalidInput for a `timeout_s` that is not above zero.
+    """
+
     timeout_s: float
-    clock: Callable[[], float]
+    clock: Callable[[], float] = field(default=time.monotonic, kw_only=True, repr=False)
+    started: float = field(default=math.nan, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        checked_timeout(self.timeout_s)
+        if math.isnan(self.started):
+            object.__setattr__(self, "started", self.clock())
 
     def elapsed_s(self) -> float:
         return self.clock() - self.started
@@ -28,9 +41,15 @@ class Deadline:
         return None if self.timeout_s > _FOREVER_S else self.timeout_s - self.elapsed_s()
 
 
-def start(timeout_s: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
-    """A deadline that begins now."""
-    return Deadline(started=clock(), timeout_s=timeout_s, clock=clock)
+# Seconds of a call's own, or what is left of a deadline that several calls share.
+Timeout: TypeAlias = float | Deadline
+
+
+def deadline_of(timeout: Timeout | None, default_s: float) -> Deadline:
+    """The caller's deadline itself; else one that begins now."""
+    if isinstance(timeout, Deadline):
+        return timeout
+    return Deadline(default_s if timeout is None else timeout)
 
 
 def checked_timeout(timeout_s: float) -> float:

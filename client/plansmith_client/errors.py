@@ -1,8 +1,10 @@
 """What can go wrong, one class per thing a caller can do about it.
 
-PlansmithClientError    every error this package raises on purpose; itself: the client is closed
+PlansmithClientError    every error this package raises on purpose; itself: the client is closed,
+│                       was made before a fork, or its sequence is lost  → make a new one
 ├── InvalidInput        an array, name or argument is wrong              → change the call
 ├── ModelNotFound       no such model or version, or it is not ready     → change the name, load it
+├── AccessDenied        a token, key or certificate is not accepted     → renew it, see tls
 ├── ServerUnavailable   cannot be reached, or refuses work for now       → try again later
 ├── DeadlineExceeded    no answer in time; it may still be computed      → more time, less load
 ├── ServerFault         the model or the server failed on a valid call   → read the server's log
@@ -14,6 +16,8 @@ all reach a gRPC client as UNAVAILABLE and differ in their text alone (seen with
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PlansmithClientError(Exception):
     """The message says the fact, given against expected, and the next step.
@@ -23,8 +27,13 @@ class PlansmithClientError(Exception):
     `tensor`: the input or output that is wrong.
     `status`: the name of the gRPC status, such as "NOT_FOUND"; None if the call was not refused by
     a server or connection but here.
-    `elapsed_s`: seconds since the caller's call began.
+    `elapsed_s`: seconds since the deadline began, which is when the call did if it has its own.
+    `endpoint`: the url of the server that was asked; None if none was.
+    `retriable`: the same call may succeed if it is sent again later, and nothing was refused for
+    good; a step of a sequence never is, for the server may have taken it.
     """
+
+    _retriable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -35,6 +44,8 @@ class PlansmithClientError(Exception):
         tensor: str | None = None,
         status: str | None = None,
         elapsed_s: float | None = None,
+        endpoint: str | None = None,
+        retriable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.model = model
@@ -42,6 +53,8 @@ class PlansmithClientError(Exception):
         self.tensor = tensor
         self.status = status
         self.elapsed_s = elapsed_s
+        self.endpoint = endpoint
+        self.retriable = self._retriable if retriable is None else retriable
 
 
 class InvalidInput(PlansmithClientError):
@@ -52,8 +65,14 @@ class ModelNotFound(PlansmithClientError):
     """The server has no such model or version, or it is not ready."""
 
 
+class AccessDenied(PlansmithClientError):
+    """The server does not take our token, key or certificate, or we do not trust its own."""
+
+
 class ServerUnavailable(PlansmithClientError):
     """The server cannot be reached, the connection broke, or it refuses work for now."""
+
+    _retriable = True
 
 
 class DeadlineExceeded(PlansmithClientError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from plansmith_client.calls import Call
+from plansmith_client.calls import Call, InferCall
 from plansmith_client.errors import (
+    AccessDenied,
     DeadlineExceeded,
     InvalidInput,
     ModelNotFound,
@@ -15,10 +16,11 @@ from plansmith_client.errors import (
 )
 
 # Triton's documented defaults: gRPC on 8001, health over HTTP on 8000.
-_IS_IT_RUNNING = (
+_IS_GRPC_RUNNING = (
     "is tritonserver running, and is this its gRPC port (8001 by default)? "
     "Ask its HTTP port: curl -i http://HOST:8000/v2/health/ready"
 )
+_IS_HTTP_RUNNING = "is tritonserver running, and is this its HTTP port (8000 by default)?"
 
 
 def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithClientError:
@@ -35,11 +37,16 @@ def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithCl
     elif status == "NOT_FOUND":
         error = ModelNotFound
         message = f"{who}: {details}; what {url} serves: POST /v2/repository/index at its HTTP port"
+    elif status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return denied(call, url, details, status)
     # A server that shuts down cancels the calls it still has.
     elif status in ("UNAVAILABLE", "CANCELLED"):
         error = ServerUnavailable
-        message = f"{who}: {url} cannot be reached or takes no work: {details}; {_IS_IT_RUNNING}"
-    return error(message, **_fields(call), status=status)
+        message = f"{who}: {url} cannot be reached or takes no work: {details}; {_hint(url)}"
+    # A step of a sequence may have been taken before the connection broke.
+    step = isinstance(call, InferCall) and call.sequence is not None
+    retriable = False if step else None
+    return error(message, **_fields(call, url), status=status, retriable=retriable)
 
 
 def expired(call: Call[Any], url: str, status: str | None = None) -> DeadlineExceeded:
@@ -48,9 +55,38 @@ def expired(call: Call[Any], url: str, status: str | None = None) -> DeadlineExc
     return DeadlineExceeded(
         f"{_subject(call)}: no answer from {url} in {elapsed_s:.3f} s, "
         f"timeout_s is {call.deadline.timeout_s:g}: allow more, or send less at a time",
-        **_fields(call),
+        **_fields(call, url),
         status=status,
     )
+
+
+def denied(
+    call: Call[Any], url: str, details: str, status: str | None = None
+) -> PlansmithClientError:
+    """The error for credentials that one of the two sides does not take."""
+    return AccessDenied(
+        f"{_subject(call)}: no access to {url}: {details}; "
+        "see what was given as tls, auth, headers and restricted",
+        **_fields(call, url),
+        status=status,
+    )
+
+
+def unreadable(call: Call[Any], url: str, details: str) -> ServerFault:
+    """The error for an answer that breaks the protocol."""
+    return ServerFault(
+        f"{_subject(call)}: the answer of {url} cannot be read: {details}; is this server Triton?",
+        **_fields(call, url),
+    )
+
+
+def closed(url: str) -> PlansmithClientError:
+    """The error for a call by a client that is closed, or was meanwhile."""
+    return PlansmithClientError(f"the client for {url} is closed: make a new one")
+
+
+def _hint(url: str) -> str:
+    return _IS_HTTP_RUNNING if url.startswith("http") else _IS_GRPC_RUNNING
 
 
 def _subject(call: Call[Any]) -> str:
@@ -59,9 +95,10 @@ def _subject(call: Call[Any]) -> str:
     return call.model if call.version is None else f"{call.model} version {call.version}"
 
 
-def _fields(call: Call[Any]) -> dict[str, Any]:
+def _fields(call: Call[Any], url: str) -> dict[str, Any]:
     return {
         "model": call.model or None,
         "version": call.version,
         "elapsed_s": call.deadline.elapsed_s(),
+        "endpoint": url,
     }

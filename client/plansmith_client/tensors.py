@@ -23,7 +23,8 @@ class TensorMetadata:
 class ModelMetadata:
     """A served model. `versions` are those the server has; `max_batch_size` 0: no batch axis.
 
-    `version` is the one asked for; None leaves the choice to the server.
+    `version` is the one asked for; None leaves the choice to the server. A `decoupled` model gives
+    any number of answers to a request, by `stream` alone.
     """
 
     name: str
@@ -32,3 +33,4 @@ class ModelMetadata:
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
     max_batch_size: int
+    decoupled: bool = False

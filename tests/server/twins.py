@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
-from plansmith_client import AsyncClient, AsyncModel
+from plansmith_client import AsyncClient, AsyncModel, AsyncModelSequence
 
 # Makes a client: takes what `Client` takes.
 Connect = Callable[..., Any]
 
 
 class Blocking:
-    """An AsyncClient or AsyncModel whose methods run to their end in `loop`."""
+    """An AsyncClient, AsyncModel or its sequence, whose methods run to their end in `loop`."""
 
-    def __init__(self, twin: AsyncClient | AsyncModel, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        twin: AsyncClient | AsyncModel | AsyncModelSequence,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.twin = twin
         self.loop = loop
 
@@ -25,9 +30,26 @@ class Blocking:
             result = getattr(self.twin, name)(*arguments, **named)
             if inspect.iscoroutine(result):
                 return self.loop.run_until_complete(result)
+            if inspect.isasyncgen(result):
+                return self._one_by_one(result)
             return Blocking(result, self.loop)
 
         return method
+
+    def _one_by_one(self, answers: AsyncGenerator[Any]) -> Generator[Any]:
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    yield self.loop.run_until_complete(anext(answers))
+        finally:
+            self.loop.run_until_complete(answers.aclose())
+
+    def __enter__(self) -> Blocking:
+        self.__getattr__("__aenter__")()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.__getattr__("__aexit__")(*raised)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.__getattr__("__call__")(*arguments, **named)

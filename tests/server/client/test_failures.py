@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plansmith.server import Server
 from plansmith_client import (
     DeadlineExceeded,
     InvalidInput,
@@ -18,7 +19,7 @@ from plansmith_client import (
     ServerUnavailable,
 )
 from python_models import KILL, SLOW_S, Tensor, write_model
-from real_server import Serve
+from real_server import Serve, url_of
 from twins import Connect
 
 # Half of the longest timeout in use: an answer by then did not come from a timeout.
@@ -44,9 +45,10 @@ def test_wrong_input(
     assert (caught.value.tensor, caught.value.status) == (tensor, None)
 
 
-def test_refused_by_the_server(connect: Connect, echo_server: str) -> None:
+def test_refused_by_the_server(connect: Connect, echo: Server) -> None:
+    """Over HTTP such a version is no path, and so not found."""
     with pytest.raises(InvalidInput) as caught:
-        connect(echo_server).model("echo", -1).metadata()
+        connect(echo.grpc_url).model("echo", -1).metadata()
     assert (caught.value.status, caught.value.version) == ("INVALID_ARGUMENT", -1)
 
 
@@ -79,8 +81,8 @@ def test_deadline_too_short_for_the_metadata(connect: Connect, echo_server: str)
         connect(echo_server, timeout_s=1e-9).model("echo").metadata()
 
 
-def test_nothing_listens(connect: Connect, dead_url: str) -> None:
-    client = connect(dead_url)
+def test_nothing_listens(connect: Connect, dead_url: str, protocol: str) -> None:
+    client = connect(f"{protocol}://{dead_url}")
     before = time.monotonic()
     assert client.is_ready() is False
     with pytest.raises(ServerUnavailable, match=dead_url) as caught:
@@ -89,18 +91,20 @@ def test_nothing_listens(connect: Connect, dead_url: str) -> None:
     assert time.monotonic() - before < HANG_S
 
 
-def test_server_accepts_but_never_answers(connect: Connect) -> None:
+def test_server_accepts_but_never_answers(connect: Connect, protocol: str) -> None:
     with socket.create_server(("localhost", 0)) as silent:
-        client = connect(f"localhost:{silent.getsockname()[1]}", timeout_s=0.3)
+        client = connect(f"{protocol}://localhost:{silent.getsockname()[1]}", timeout_s=0.3)
         assert client.is_ready() is False
         with pytest.raises(DeadlineExceeded):
             client.model("echo").metadata()
 
 
-def test_server_killed_while_it_computes(connect: Connect, serve: Serve, tmp_path: Path) -> None:
+def test_server_killed_while_it_computes(
+    connect: Connect, serve: Serve, tmp_path: Path, protocol: str
+) -> None:
     write_model(tmp_path, "fatal", [Tensor("x", "FP32", "1")], before=KILL)
     with serve(tmp_path) as server:
-        client = connect(server.grpc_url, timeout_s=60)
+        client = connect(url_of(server, protocol), timeout_s=60)
         model = client.model("fatal")
         model.metadata()
         before = time.monotonic()

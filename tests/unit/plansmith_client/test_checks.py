@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith_client import checks
-from plansmith_client.checks import checked_inputs, only
+from plansmith_client.checks import checked_inputs, checked_limit, only
+from plansmith_client.endpoints import parse_endpoint
 from plansmith_client.errors import InvalidInput
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
 
@@ -114,14 +114,78 @@ def test_bytes_take_bytes_and_str_only() -> None:
         assert ".astype('object')" in str(error)
 
 
-def test_too_much_for_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_MESSAGE_BYTES", 59)
-    checked_inputs(model(IMAGE), {"image": np.zeros((2, 4, 5), np.uint8)})
-    error = refused(model(IMAGE), image=np.zeros((3, 4, 5), np.uint8))
-    assert "60 bytes of input, one message holds 59" in str(error)
+def test_the_place_of_an_item_that_is_no_text_is_told() -> None:
+    error = refused(model(WORDS), words=np.array([[b"a", "b"], ["c", 4]], dtype=object))
+    assert "holds a int at [1, 1], BYTES holds bytes or str" in str(error)
+
+
+def test_too_much_for_one_message() -> None:
+    two, three = np.zeros((2, 4, 5), np.uint8), np.zeros((3, 4, 5), np.uint8)
+    checked_inputs(model(IMAGE), {"image": two}, limit_bytes=59)
+    with pytest.raises(InvalidInput, match="60 bytes of input, one request holds 59"):
+        checked_inputs(model(IMAGE), {"image": three}, limit_bytes=59)
+    # Two letters of two bytes each, and their length.
+    checked_inputs(model(WORDS), {"words": words("éé")}, limit_bytes=8)
+    with pytest.raises(InvalidInput, match="8 bytes of input, one request holds 7"):
+        checked_inputs(model(WORDS), {"words": words("éé")}, limit_bytes=7)
+
+
+def test_three_gigabytes_are_refused_before_any_copy() -> None:
+    spec = TensorMetadata(name="x", dtype="UINT8", shape=(-1,))
+    # One byte of memory, seen three thousand million times; encoding it would make them all.
+    array = np.broadcast_to(np.zeros(1, np.uint8), 3_000_000_000)
+    error = refused(model(spec, limit=0), x=array)
+    assert "3000000000 bytes of input, one request holds 2147418112" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("given_", "wanted", "triton"),
+    [
+        ("u1", "f4", "FP32"),
+        ("i2", "f4", "FP32"),
+        ("i4", "f8", "FP64"),
+        ("f2", "f4", "FP32"),
+        (">f4", "<f4", "FP32"),
+        ("?", "i8", "INT64"),
+        ("u2", "i4", "INT32"),
+    ],
+)
+def test_safe_casts_are_made_when_asked(given_: str, wanted: str, triton: str) -> None:
+    spec = TensorMetadata(name="x", dtype=triton, shape=(3,))
+    array = np.array([0, 1, 1]).astype(given_)
+    refused(model(spec, limit=0), x=array)
+    (tensor,) = checked_inputs(model(spec, limit=0), {"x": array}, casting="safe")
+    assert tensor.content.tobytes() == np.array([0, 1, 1], wanted).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given_", "triton"),
+    # The first two NumPy calls safe: 2**53 + 1 is no float64, and an int is no text.
+    [("i8", "FP64"), ("i8", "BYTES"), ("f8", "FP32"), ("i4", "FP32"), ("i4", "INT16")],
+)
+def test_casts_that_lose_bits_are_refused(given_: str, triton: str) -> None:
+    spec = TensorMetadata(name="x", dtype=triton, shape=(3,))
+    with pytest.raises(InvalidInput, match="that cast can lose bits"):
+        checked_inputs(model(spec, limit=0), {"x": np.zeros(3, given_)}, casting="safe")
+
+
+def test_numpy_text_is_cast_to_bytes_when_asked() -> None:
+    array = np.array([["é", "ab"]])
+    (tensor,) = checked_inputs(model(WORDS), {"words": array}, casting="safe")
+    assert tensor.content.tobytes() == b"\2\0\0\0\xc3\xa9\2\0\0\0ab"
+
+
+@pytest.mark.parametrize(("url", "limit_bytes"), [("h:1", 2147418112), ("http://h:1", 67043328)])
+def test_a_request_is_as_long_as_the_protocol_allows(url: str, limit_bytes: int) -> None:
+    assert checked_limit(None, parse_endpoint(url)) == limit_bytes
+    assert checked_limit(5, parse_endpoint(url)) == 5
+    # The server's limit over HTTP is its own to raise; protobuf's is not.
+    assert (checked_limit(2**40, parse_endpoint(url)) == 2**40) is url.startswith("http")
 
 
 def test_only() -> None:
     assert only(model(IMAGE), "input") is IMAGE
-    with pytest.raises(InvalidInput, match=r"2 inputs \(image, words\), not one: call \.infer"):
+    extra = TensorMetadata(name="extra", dtype="FP32", shape=(-1,), optional=True)
+    assert only(model(extra, IMAGE), "input") is IMAGE
+    with pytest.raises(InvalidInput, match=r"2 inputs \(image, words\), not one: .*image=\.\.\."):
         only(model(IMAGE, WORDS), "input")

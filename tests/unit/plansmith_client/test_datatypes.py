@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tritonclient.utils import triton_to_np_dtype
 
 from plansmith_client.datatypes import decode, encode, numpy_dtype
 from plansmith_client.errors import PlansmithClientError
@@ -41,13 +42,23 @@ def test_round_trip(name: str, data: st.DataObject) -> None:
 
 
 def test_bfloat16_is_two_bytes_on_the_wire() -> None:
-    if np.dtype(triton_to_np_dtype("BF16")).itemsize != 2:
-        pytest.skip("this tritonclient is older than release 26.06: no NumPy type for BF16")
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     array = np.array([[1.5, -2]], bfloat16)
     # bfloat16 is the upper half of a float32: 0x3FC00000 and 0xC0000000.
     assert encode(array).tobytes() == b"\xc0\x3f\x00\xc0"
     np.testing.assert_array_equal(decode(b"\xc0\x3f\x00\xc0", "BF16", (1, 2)), array)
+
+
+def test_bfloat16_is_its_bits_where_it_has_no_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    numpy_dtype.cache_clear()
+    try:
+        back = decode(b"\xc0\x3f\x00\xc0", "BF16", (2,))
+        assert back.dtype == np.uint16
+        assert back.tolist() == [0x3FC0, 0xC000]
+        assert encode(back).tobytes() == b"\xc0\x3f\x00\xc0"
+    finally:
+        numpy_dtype.cache_clear()
 
 
 def test_memory_is_shared_where_it_can_be() -> None:

@@ -6,22 +6,27 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from plansmith_client import async_client, client, flow
+from plansmith_client import flow
 from plansmith_client.calls import (
     Call,
     ConfigCall,
     ConfigReply,
+    IndexCall,
+    IndexEntry,
     InferCall,
     MetadataCall,
     MetadataReply,
     OutputTensor,
     ServerReadyCall,
 )
+from plansmith_client.deadline import Deadline
+from plansmith_client.drivers import run, run_async
 from plansmith_client.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -30,6 +35,8 @@ from plansmith_client.errors import (
     ServerFault,
     ServerUnavailable,
 )
+from plansmith_client.results import Result
+from plansmith_client.sequences import SequenceState, SequenceStep
 from plansmith_client.tensors import TensorMetadata
 
 Replies = dict[type[Call[Any]], Any]
@@ -45,7 +52,8 @@ class Server:
         self.replies = replies
         self.asked: list[Call[Any]] = []
 
-    def send(self, call: Call[Any]) -> Any:
+    def send(self, call: Call[Any], cancellation: object = None) -> Any:
+        assert cancellation is None
         self.asked.append(call)
         reply = self.replies[type(call)]
         if isinstance(reply, list):
@@ -70,16 +78,12 @@ class AsyncServer:
     async def close(self) -> None: ...
 
 
-def run_sync(steps: flow.Flow[Any], server: Server) -> Any:
-    return client.run(steps, server)
+def in_a_loop(steps: flow.Flow[Any], server: Server) -> Any:
+    return asyncio.run(run_async(steps, AsyncServer(server)))
 
 
-def run_async(steps: flow.Flow[Any], server: Server) -> Any:
-    return asyncio.run(async_client.run(steps, AsyncServer(server)))
-
-
-@pytest.fixture(params=[run_sync, run_async])
-def run(request: pytest.FixtureRequest) -> Callable[[flow.Flow[Any], Server], Any]:
+@pytest.fixture(name="run", params=[run, in_a_loop])
+def either_driver(request: pytest.FixtureRequest) -> Callable[[flow.Flow[Any], Server], Any]:
     return request.param
 
 
@@ -97,12 +101,14 @@ def answered(array: np.ndarray, name: str = "y") -> tuple[OutputTensor, ...]:
     return (OutputTensor(name=name, dtype="FP32", shape=array.shape, content=array.tobytes()),)
 
 
+BIAS: dict[str, Any] = {"name": "bias", "dtype": "FP32", "shape": (-1, 3)}
 X = np.array([[1, 2, 3]], np.float32)
 CONFIG = ConfigReply(max_batch_size=4, optional_inputs=frozenset())
 
 
 def served(**changes: Any) -> Server:
     replies: Replies = {MetadataCall: described(), ConfigCall: CONFIG, InferCall: answered(X * 2)}
+    replies[IndexCall] = ServerUnavailable("not allowed")
     named = {"metadata": MetadataCall, "config": ConfigCall, "infer": InferCall}
     return Server(replies | {named[name]: reply for name, reply in changes.items()})
 
@@ -114,7 +120,7 @@ def flows(timeout_s: float = 5.0, version: int | None = None) -> flow.ModelFlows
 def test_metadata_is_asked_for_once(run: Callable[..., Any]) -> None:
     server, model = served(), flows(version=2)
     for _ in range(2):
-        np.testing.assert_array_equal(run(model.infer_one(X, None), server), X * 2)
+        np.testing.assert_array_equal(run(model.call(X, {}, None), server), X * 2)
     metadata = run(model.metadata(None), server)
     assert server.kinds() == ["MetadataCall", "ConfigCall", "InferCall", "InferCall"]
     assert {(call.model, call.version) for call in server.asked} == {("m", 2)}
@@ -140,17 +146,141 @@ def test_outputs_asked_for_are_those_wanted(run: Callable[..., Any]) -> None:
         run(flows().infer({"x": X}, ["yy"], None), server)
 
 
-def test_one_in_one_out_needs_one_of_each(run: Callable[..., Any]) -> None:
-    server = served(metadata=described(outputs=("y", "z")))
-    with pytest.raises(InvalidInput, match=r"2 outputs \(y, z\), not one: call \.infer"):
-        run(flows().infer_one(X, None), server)
+def test_a_model_with_several_outputs_gives_them_by_name(run: Callable[..., Any]) -> None:
+    both = answered(X) + answered(X * 2, "z")
+    server = served(metadata=described(outputs=("y", "z")), infer=both)
+    found = run(flows().call(X, {}, None), server)
+    assert isinstance(found, Result)
+    np.testing.assert_array_equal(found.z, X * 2)
+    # Also where the server leaves some of them out.
+    server.replies[InferCall] = answered(X)
+    assert list(run(flows().call(None, {"x": X}, None), server)) == ["y"]
+
+
+def test_an_array_without_a_name_needs_a_model_with_one_input(run: Callable[..., Any]) -> None:
+    two = replace(described(), inputs=(*described().inputs, TensorMetadata(**BIAS)))
+    server = served(metadata=two)
+    with pytest.raises(InvalidInput, match=r"2 inputs \(x, bias\), not one: give them by name"):
+        run(flows().call(X, {}, None), server)
+    with pytest.raises(InvalidInput, match="an array without a name and bias by name"):
+        run(flows().call(X, {"bias": X}, None), server)
+    run(flows().call(None, {"x": X, "bias": X}, None), server)
+    assert [tensor.name for tensor in server.asked[-1].inputs] == ["x", "bias"]
+    config = replace(CONFIG, optional_inputs=frozenset({"bias"}))
+    server = served(metadata=two, config=config)
+    run(flows().call(X, {}, None), server)
+    assert [tensor.name for tensor in server.asked[-1].inputs] == ["x"]
+
+
+def test_a_shared_deadline_is_every_calls(run: Callable[..., Any]) -> None:
+    server, deadline, model = served(), Deadline(7), flows()
+    run(model.metadata(deadline), server)
+    run(model.call(X, {}, deadline), server)
+    run(model.infer({"x": X}, None, deadline), server)
+    assert {id(call.deadline) for call in server.asked} == {id(deadline)}
+
+
+def test_a_decoupled_model_is_not_asked_for_one_answer(run: Callable[..., Any]) -> None:
+    server = served(config=replace(CONFIG, decoupled=True))
+    for steps in (flows().call(X, {}, None), flows().infer({"x": X}, None, None)):
+        with pytest.raises(InvalidInput, match=r"is decoupled.*call \.stream"):
+            run(steps, server)
     assert "InferCall" not in server.kinds()
+
+
+def test_casts_only_when_asked(run: Callable[..., Any]) -> None:
+    server = served()
+    with pytest.raises(InvalidInput, match=r"astype\('float32'\)"):
+        run(flows().call(X.astype(np.int8), {}, None), server)
+    run(replace(flows(), casting="safe").call(X.astype(np.int8), {}, None), server)
+    assert server.asked[-1].inputs[0].content.tobytes() == X.tobytes()
+
+
+GONE = ModelNotFound("m: not found", model="m", status="NOT_FOUND", endpoint="here:1")
+
+
+@pytest.mark.parametrize("gone", [{"metadata": GONE}, {"infer": GONE}])
+def test_an_unknown_model_is_answered_with_the_nearest(
+    run: Callable[..., Any], gone: dict[str, Any]
+) -> None:
+    server = served(**gone)
+    server.replies[IndexCall] = (IndexEntry(model="mm", version=1, state="READY", reason=""),)
+    with pytest.raises(
+        ModelNotFound, match=r"no model 'm' .*\(nearest: 'mm'\) at here:1"
+    ) as caught:
+        run(flows().call(X, {}, None), server)
+    assert (caught.value.model, caught.value.status) == ("m", "NOT_FOUND")
+    server.replies[IndexCall] = ServerUnavailable("restricted")
+    with pytest.raises(ModelNotFound, match="m: not found"):
+        run(flows().call(X, {}, None), server)
+
+
+def step(state: SequenceState[flow.Fed], **named: Any) -> flow.Flow[Any]:
+    return flows().sequence_step(state, (X, {}), None, **{"end": False, **named})
+
+
+def test_steps_of_a_sequence_carry_its_flags(run: Callable[..., Any]) -> None:
+    server, state = served(), SequenceState[flow.Fed](7)
+    for end in (False, False, True):
+        run(step(state, end=end), server)
+    sent = [call.sequence for call in server.asked if isinstance(call, InferCall)]
+    assert sent == [
+        SequenceStep(id=7, start=True),
+        SequenceStep(id=7),
+        SequenceStep(id=7, end=True),
+    ]
+    with pytest.raises(PlansmithClientError, match="sequence 7 has ended"):
+        run(step(state), server)
+
+
+def test_a_sequence_whose_step_failed_is_lost(run: Callable[..., Any]) -> None:
+    server, state = served(), SequenceState[flow.Fed](7)
+    run(step(state), server)
+    server.replies[InferCall] = ServerUnavailable("x")
+    with pytest.raises(ServerUnavailable) as caught:
+        run(step(state), server)
+    assert caught.value.retriable is False
+    server.replies[InferCall] = answered(X)
+    with pytest.raises(PlansmithClientError, match=r"sequence 7 is lost.*ServerUnavailable"):
+        run(step(state), server)
+
+
+def test_a_first_step_that_failed_may_be_sent_again(run: Callable[..., Any]) -> None:
+    server, state = served(infer=[ServerUnavailable("x"), answered(X)]), SequenceState[flow.Fed](7)
+    with pytest.raises(ServerUnavailable):
+        run(step(state), server)
+    run(step(state), server)
+    assert server.asked[-1].sequence == SequenceStep(id=7, start=True)
+
+
+def test_an_array_that_was_not_sent_loses_no_sequence(run: Callable[..., Any]) -> None:
+    server, state = served(), SequenceState[flow.Fed](7)
+    run(step(state), server)
+    with pytest.raises(InvalidInput):
+        run(flows().sequence_step(state, (X[:, :1], {}), None, end=False), server)
+    run(step(state), server)
+    assert server.asked[-1].sequence == SequenceStep(id=7)
+
+
+def test_a_step_that_was_interrupted_loses_the_sequence() -> None:
+    server, state = served(), SequenceState[flow.Fed](7)
+    run(step(state), server)
+
+    class Interrupted(Server):
+        def send(self, call: Call[Any], cancellation: object = None) -> Any:
+            if isinstance(call, InferCall):
+                raise KeyboardInterrupt
+            return super().send(call, cancellation)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(step(state), Interrupted(server.replies))
+    assert not state.is_open
 
 
 def test_wrong_array_on_fresh_metadata_sends_nothing(run: Callable[..., Any]) -> None:
     server = served()
     with pytest.raises(InvalidInput) as caught:
-        run(flows(version=1).infer_one(X[:, :2], None), server)
+        run(flows(version=1).call(X[:, :2], {}, None), server)
     assert server.kinds() == ["MetadataCall", "ConfigCall"]
     error = caught.value
     assert (error.model, error.version, error.tensor, error.status) == ("m", 1, "x", None)
@@ -159,9 +289,9 @@ def test_wrong_array_on_fresh_metadata_sends_nothing(run: Callable[..., Any]) ->
 def test_wrong_array_on_known_metadata_asks_again_first(run: Callable[..., Any]) -> None:
     replaced = np.ones((1, 7), np.float32)
     server, model = served(metadata=[described(3), described(7)]), flows()
-    run(model.infer_one(X, None), server)
+    run(model.call(X, {}, None), server)
     server.replies[InferCall] = answered(replaced)
-    np.testing.assert_array_equal(run(model.infer_one(replaced, None), server), replaced)
+    np.testing.assert_array_equal(run(model.call(replaced, {}, None), server), replaced)
     assert server.kinds()[-3:] == ["MetadataCall", "ConfigCall", "InferCall"]
 
 
@@ -171,10 +301,10 @@ def test_refusal_by_the_server_drops_what_is_known(
 ) -> None:
     server, model = served(infer=error), flows()
     with pytest.raises(type(error)):
-        run(model.infer_one(X, None), server)
+        run(model.call(X, {}, None), server)
     assert not model.cache
     server.replies[InferCall] = answered(X)
-    run(model.infer_one(X, None), server)
+    run(model.call(X, {}, None), server)
     assert server.kinds().count("MetadataCall") == 2
 
 
@@ -184,12 +314,12 @@ def test_other_failures_keep_what_is_known(
 ) -> None:
     server, model = served(infer=error), flows()
     with pytest.raises(type(error)):
-        run(model.infer_one(X, None), server)
+        run(model.call(X, {}, None), server)
     assert model.cache
 
 
 def test_optional_inputs_may_be_left_out(run: Callable[..., Any]) -> None:
-    bias = TensorMetadata(name="bias", dtype="FP32", shape=(-1, 3))
+    bias = TensorMetadata(**BIAS)
     metadata = MetadataReply(
         versions=(1,), inputs=(*described().inputs, bias), outputs=described().outputs
     )
@@ -210,7 +340,7 @@ def test_classify_asks_for_every_class_and_ranks(run: Callable[..., Any]) -> Non
     assert (first.index, first.label, second.index, second.label) == (2, "c", 1, None)
     total = math.exp(3) + math.exp(2) + math.exp(1)
     assert first.probability == pytest.approx(math.exp(3) / total, rel=1e-12)
-    with pytest.raises(InvalidInput, match="top 0"):
+    with pytest.raises(InvalidInput, match="k 0"):
         run(flows().classify(X, 0, None), server)
 
 
@@ -219,7 +349,7 @@ def test_another_number_of_outputs_is_the_servers_fault(
     run: Callable[..., Any], answer: tuple[OutputTensor, ...]
 ) -> None:
     with pytest.raises(ServerFault, match="one output asked for"):
-        run(flows().infer_one(X, None), served(infer=answer))
+        run(flows().call(X, {}, None), served(infer=answer))
 
 
 @pytest.mark.parametrize(
@@ -227,9 +357,9 @@ def test_another_number_of_outputs_is_the_servers_fault(
     [(True, True), (False, False), (ServerUnavailable("x"), False), (DeadlineExceeded("x"), False)],
 )
 def test_ready(run: Callable[..., Any], reply: object, ready: bool) -> None:
-    assert run(flow.is_ready(1), Server({ServerReadyCall: reply})) is ready
+    assert run(flow.is_ready(Deadline(1)), Server({ServerReadyCall: reply})) is ready
 
 
 def test_a_fault_while_asking_for_ready_is_told(run: Callable[..., Any]) -> None:
     with pytest.raises(ServerFault):
-        run(flow.is_ready(1), Server({ServerReadyCall: ServerFault("x")}))
+        run(flow.is_ready(Deadline(1)), Server({ServerReadyCall: ServerFault("x")}))

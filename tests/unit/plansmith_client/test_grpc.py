@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from plansmith_client import _grpc
+from plansmith_client import _messages
 from plansmith_client.calls import ConfigCall, InferCall, InputTensor, MetadataCall
-from plansmith_client.deadline import Deadline, start
+from plansmith_client.deadline import Deadline
 from plansmith_client.errors import DeadlineExceeded, ServerFault
+from plansmith_client.sequences import SequenceStep
 
-HOUR = start(3600)
+HOUR = Deadline(3600)
 
 
 def tensor(size: int, name: str = "x") -> InputTensor:
@@ -33,7 +34,7 @@ def test_request_reads_back(lengths: list[int]) -> None:
     call = InferCall(
         deadline=HOUR, model="m", version=7, inputs=inputs, outputs=("y",), class_count=5
     )
-    body, timeout_s = _grpc._prepare(call, "url")
+    body, timeout_s = _messages.prepare(call, "url")
     request = service_pb2.ModelInferRequest.FromString(body)
     assert (request.model_name, request.model_version) == ("m", "7")
     assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
@@ -48,8 +49,8 @@ def test_request_reads_back(lengths: list[int]) -> None:
 
 
 def test_no_deadline_sends_none() -> None:
-    call = InferCall(deadline=start(math.inf), model="m", inputs=(tensor(3),))
-    body, timeout_s = _grpc._prepare(call, "url")
+    call = InferCall(deadline=Deadline(math.inf), model="m", inputs=(tensor(3),))
+    body, timeout_s = _messages.prepare(call, "url")
     assert timeout_s is None
     request = service_pb2.ModelInferRequest.FromString(body)
     assert "timeout" not in request.parameters
@@ -57,10 +58,23 @@ def test_no_deadline_sends_none() -> None:
     assert not request.outputs
 
 
+@pytest.mark.parametrize("id_", [7, "a"])
+def test_a_step_says_where_in_which_sequence_it_is(id_: int | str) -> None:
+    step = SequenceStep(id=id_, start=True)
+    call = InferCall(deadline=HOUR, model="m", inputs=(), sequence=step)
+    parameters = service_pb2.ModelInferRequest.FromString(
+        _messages.prepare(call, "url")[0]
+    ).parameters
+    told = parameters["sequence_id"]
+    assert (told.string_param if isinstance(id_, str) else told.int64_param) == id_
+    assert parameters["sequence_start"].bool_param is True
+    assert parameters["sequence_end"].bool_param is False
+
+
 def test_elapsed_deadline_is_not_sent() -> None:
     deadline = Deadline(started=0, timeout_s=1, clock=lambda: 1.5)
     with pytest.raises(DeadlineExceeded) as caught:
-        _grpc._prepare(InferCall(deadline=deadline, model="m", inputs=()), "url")
+        _messages.prepare(InferCall(deadline=deadline, model="m", inputs=()), "url")
     assert (caught.value.elapsed_s, caught.value.status) == (1.5, None)
 
 
@@ -69,7 +83,7 @@ def test_questions_name_the_model() -> None:
         (MetadataCall, service_pb2.ModelMetadataRequest),
         (ConfigCall, service_pb2.ModelConfigRequest),
     ):
-        body, _ = _grpc._prepare(kind(deadline=HOUR, model="m", version=2), "url")
+        body, _ = _messages.prepare(kind(deadline=HOUR, model="m", version=2), "url")
         request = message.FromString(body)
         assert (request.name, request.version) == ("m", "2")
 
@@ -78,9 +92,9 @@ def test_answers() -> None:
     response = service_pb2.ModelInferResponse(model_name="m")
     response.outputs.add(name="y", datatype="FP32", shape=[1, 2])
     with pytest.raises(ServerFault, match="1 outputs with 0 raw contents"):
-        _grpc._decode_infer(response.SerializeToString())
+        _messages.decode_infer(response.SerializeToString())
     response.raw_output_contents.append(b"12345678")
-    (output,) = _grpc._decode_infer(response.SerializeToString())
+    (output,) = _messages.decode_infer(response.SerializeToString())
     assert (output.name, output.dtype, output.shape) == ("y", "FP32", (1, 2))
     assert output.content == b"12345678"
 
@@ -90,5 +104,5 @@ def test_config() -> None:
     response.config.max_batch_size = 6
     response.config.input.add(name="x")
     response.config.input.add(name="bias", optional=True)
-    reply = _grpc._decode_config(response.SerializeToString())
+    reply = _messages.decode_config(response.SerializeToString())
     assert (reply.max_batch_size, reply.optional_inputs) == (6, frozenset({"bias"}))

@@ -9,20 +9,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import plansmith_client
 from plansmith_client import (
     AsyncClient,
     AsyncModel,
+    AsyncModelSequence,
     Client,
     InvalidInput,
     Model,
+    ModelSequence,
     PlansmithClientError,
 )
 
 FOLDER = Path(plansmith_client.__file__).parents[1]
-TWINS = [(Client, AsyncClient), (Model, AsyncModel)]
+TWINS = [(Client, AsyncClient), (Model, AsyncModel), (ModelSequence, AsyncModelSequence)]
 ENTERED = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 
@@ -39,7 +42,8 @@ def methods(owner: type) -> dict[str, object]:
 def signature(member: object) -> str:
     found = member.fget if isinstance(member, property) else member
     assert callable(found)
-    return str(inspect.signature(found)).replace("AsyncModel", "Model").replace("Async", "")
+    # A task is asyncio's future.
+    return str(inspect.signature(found)).replace("Async", "").replace("Task[", "Future[")
 
 
 @pytest.mark.parametrize(("one", "other"), TWINS)
@@ -57,9 +61,13 @@ def test_twins_have_the_same_names_and_signatures(one: type, other: type) -> Non
 def test_only_what_does_network_work_is_awaited(one: type, other: type) -> None:
     assert not [name for name, member in vars(one).items() if inspect.iscoroutinefunction(member)]
     awaited = {
-        name for name, member in methods(other).items() if inspect.iscoroutinefunction(member)
+        name
+        for name, member in methods(other).items()
+        if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
     }
-    still = {"model", "name", "version", "__init__", "__repr__"}
+    still = {"model", "sequence", "name", "version", "id", "__init__", "__repr__"}
+    # What these give is awaited: a task, and an asynchronous generator.
+    still |= {"submit", "map"}
     assert awaited == methods(other).keys() - still
 
 
@@ -86,10 +94,44 @@ def test_async_client_is_made_outside_a_loop_and_closed_in_it() -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("url", ["", "http://localhost:8000", "https://x"])
-def test_url(kind: type, url: str) -> None:
-    with pytest.raises(InvalidInput, match="give host:port of the gRPC port"):
-        kind(url)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"url": ""}, "url ''"),
+        ({"url": "ftp://x:1"}, "no protocol 'ftp'"),
+        ({"timeout_s": 0}, "timeout_s 0"),
+        ({"max_workers": 0}, "max_workers 0"),
+        ({"max_request_bytes": 0}, "max_request_bytes 0"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused(
+    kind: type, wrong: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        kind(**{"url": "localhost:1", **wrong})
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_unknown_casting_is_refused(kind: type) -> None:
+    with pytest.raises(InvalidInput, match="casting 'unsafe' is neither"):
+        kind("localhost:1").model("m", casting="unsafe")
+
+
+def test_sequences_of_one_client_have_ids_of_their_own() -> None:
+    with Client("localhost:1") as client:
+        ids = [client.model(name).sequence().id for name in "abab"]
+        assert len(set(ids)) == 4
+        assert all(isinstance(id_, int) and 1 <= id_ < 2**63 for id_ in ids)
+        assert client.model("a").sequence("mine").id == "mine"
+        with pytest.raises(InvalidInput, match="a sequence's id is 0"):
+            client.model("a").sequence(0)
+
+
+def test_a_closed_client_takes_no_more_calls() -> None:
+    client = Client("localhost:1")
+    client.close()
+    with pytest.raises(PlansmithClientError, match="client for localhost:1 is closed"):
+        client.model("m").submit(np.ones(1))
 
 
 def python(program: str) -> str:
@@ -110,8 +152,53 @@ def test_import_loads_no_protocol_and_nothing_heavy() -> None:
     loaded = set(python("import plansmith_client, sys; print(*sys.modules)").split())
     assert "plansmith_client" in loaded
     heavy = ("torch", "onnx", "tensorrt", "plansmith", "grpc", "google.protobuf", "asyncio")
-    protocols = ("tritonclient.grpc", "tritonclient.http", "plansmith_client._grpc")
-    assert not loaded & {*heavy, *protocols}
+    assert not loaded & {*heavy, *HTTP, *GRPC}
+
+
+GRPC = {"grpc", "google.protobuf", "tritonclient.grpc", "plansmith_client._grpc"}
+HTTP = {"tritonclient.http", "http.client", "urllib.request", "plansmith_client._http"}
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted", "unwanted"),
+    [
+        ("localhost:1", "plansmith_client._grpc", HTTP),
+        ("http://localhost:1", "plansmith_client._http", GRPC),
+    ],
+)
+def test_a_client_loads_the_protocol_of_its_url_alone(
+    url: str, wanted: str, unwanted: set[str]
+) -> None:
+    program = f"import plansmith_client, sys; plansmith_client.Client({url!r}); print(*sys.modules)"
+    loaded = set(python(program).split())
+    assert wanted in loaded
+    assert not loaded & {*unwanted, "torch", "onnx", "plansmith"}
+
+
+@pytest.mark.parametrize("url", ["localhost:1", "http://localhost:1"])
+def test_a_client_cannot_be_used_in_a_fork(url: str) -> None:
+    """In a program of its own: the tests' process has threads, which a fork would lose."""
+    program = f"""
+import os, numpy, plansmith_client
+client = plansmith_client.Client({url!r}, timeout_s=60)
+assert client.is_ready(timeout_s=0.2) is False
+parent = os.getpid()
+child = os.fork()
+if not child:
+    model = client.model("m")
+    for call in (client.is_ready, model.metadata, lambda: model.submit(numpy.ones(1))):
+        try:
+            call()
+        except plansmith_client.PlansmithClientError as error:
+            text = f"was made in process {{parent}} and cannot be used in its fork {{os.getpid()}}"
+            assert text in str(error), error
+        else:
+            os._exit(1)
+    client.close()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    python(program)
 
 
 @pytest.mark.parametrize("missing", ["grpc", "google.protobuf", "tritonclient.grpc"])

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from plansmith_client.calls import MetadataCall, ServerReadyCall
-from plansmith_client.deadline import Deadline, checked_timeout, start
+from plansmith_client.deadline import Deadline, checked_timeout
 from plansmith_client.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -63,7 +63,7 @@ def test_expired_before_sending() -> None:
 
 
 def test_a_call_to_the_server_names_no_model() -> None:
-    error = refusal(ServerReadyCall(deadline=start(1)), "host:8001", "UNAVAILABLE", "x")
+    error = refusal(ServerReadyCall(deadline=Deadline(1)), "host:8001", "UNAVAILABLE", "x")
     assert error.model is None
     assert "is tritonserver running" in str(error)
 
@@ -75,11 +75,11 @@ def test_errors_survive_pickling() -> None:
 
 def test_deadline() -> None:
     now = [10.0]
-    deadline = start(1.5, clock=lambda: now[0])
+    deadline = Deadline(1.5, clock=lambda: now[0])
     now[0] = 11.0
     assert (deadline.elapsed_s(), deadline.remaining_s()) == (1.0, 0.5)
-    assert start(math.inf).remaining_s() is None
-    assert start(1e300).remaining_s() is None
+    assert Deadline(math.inf).remaining_s() is None
+    assert Deadline(1e300).remaining_s() is None
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, math.nan])

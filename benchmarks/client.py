@@ -1,0 +1,234 @@
+"""What a call costs: this client against tritonclient, over both protocols, sync and asyncio.
+
+    make bench-client [ARGS="--rounds 5 --seconds 2 --json"]
+
+A Triton on this machine gives back what it gets. Each round measures every client at every size and
+concurrency, one right after the other, so that a slow moment of the machine falls on all alike;
+ratios are taken within a round. Every client makes its request of an array and gives an array back.
+CPU is that of this process, all its threads, without the server's. A call that fails ends it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from callers import AsyncOurs, AsyncRaw, Ours, Raw, Sample, in_tasks, in_threads
+from numpy.typing import NDArray
+
+from plansmith import places
+from plansmith.cache import Cache
+from plansmith.errors import PlansmithError
+from plansmith.machine import describe, tool_versions
+from plansmith.progress import for_stderr
+from plansmith.server import HOST, TRITON, Server, free_ports, serving
+from plansmith.server_files import assemble, find_environment
+
+SIZES_BYTES = (1_000, 150_000, 4_000_000)
+CONCURRENCIES = (1, 16)
+_CONFIG = """
+name: "identity" backend: "python" max_batch_size: 0
+input [{ name: "x" data_type: TYPE_UINT8 dims: [-1] }]
+output [{ name: "y" data_type: TYPE_UINT8 dims: [-1] }]
+instance_group [{ kind: KIND_CPU count: 1 }]
+"""
+_MODEL = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [
+            pb_utils.InferenceResponse(
+                [pb_utils.Tensor("y", pb_utils.get_input_tensor_by_name(one, "x").as_numpy())]
+            )
+            for one in requests
+        ]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A client, and the name of the one that it is compared with: its own for tritonclient's."""
+
+    name: str
+    against: str
+    measure: Callable[[NDArray[np.uint8], int, float], Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A case at one size and concurrency: its samples, and those of its measure."""
+
+    case: Case
+    size_bytes: int
+    concurrency: int
+    samples: tuple[Sample, ...]
+    baseline: tuple[Sample, ...]
+
+    def rates(self) -> list[float]:
+        return [one.per_s for one in self.samples]
+
+    def cpu_ms(self) -> list[float]:
+        return [one.cpu_ms for one in self.samples]
+
+    def ratios(self) -> list[float]:
+        return [
+            one.per_s / base.per_s for one, base in zip(self.samples, self.baseline, strict=True)
+        ]
+
+
+def main() -> int:
+    """Prints one table; 0, or the error's code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cache", type=Path, default=Path(".cache"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        return _run(arguments)
+    except PlansmithError as error:
+        print(f"bench-client: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    cache = Cache(root=arguments.cache)
+    files = assemble(find_environment(), places.backends(), cache)
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder)
+        _write_identity(repository)
+        with serving(files, repository, "cpu", free_ports(), cache.root / "logs") as server:
+            rows = _measure(_cases(server), arguments.rounds, arguments.seconds)
+    _show(rows, arguments)
+    return 0
+
+
+def _write_identity(repository: Path) -> None:
+    folder = repository / "identity"
+    (folder / "1").mkdir(parents=True)
+    (folder / "configs").mkdir()
+    (folder / "1" / "model.py").write_text(_MODEL)
+    (folder / "configs" / "cpu.pbtxt").write_text(_CONFIG)
+
+
+def _measure(cases: list[Case], rounds: int, seconds: float) -> list[Row]:
+    points = [(size, concurrency) for size in SIZES_BYTES for concurrency in CONCURRENCIES]
+    arrays = {
+        size: np.random.default_rng(0).integers(0, 256, size, np.uint8) for size in SIZES_BYTES
+    }
+    samples: dict[tuple[str, int, int], list[Sample]] = {}
+    total, done = rounds * len(points) * len(cases), 0
+    with for_stderr().step("bench-client") as step:
+        for _ in range(rounds):
+            for size, concurrency in points:
+                for case in cases:
+                    step.update(done, total, f"{case.name}, {size} bytes, {concurrency} in flight")
+                    sample = case.measure(arrays[size], concurrency, seconds)
+                    samples.setdefault((case.name, size, concurrency), []).append(sample)
+                    done += 1
+    return [
+        Row(
+            case=case,
+            size_bytes=size,
+            concurrency=concurrency,
+            samples=tuple(samples[case.name, size, concurrency]),
+            baseline=tuple(samples[case.against, size, concurrency]),
+        )
+        for size, concurrency in points
+        for case in cases
+    ]
+
+
+def _cases(server: Server) -> list[Case]:
+    """Each of ours behind the one of tritonclient's that does the same."""
+    address = {"grpc": server.grpc_url, "http": f"{HOST}:{server.ports.http}"}
+    # The module that tritonclient's own asyncio HTTP needs; without it gRPC's is the measure.
+    has_aiohttp = importlib.util.find_spec("aiohttp") is not None
+    cases: list[Case] = []
+    for protocol in ("grpc", "http"):
+        name = f"tritonclient.{protocol}"
+        cases += (
+            Case(name=name, against=name, measure=in_threads(Raw(protocol, address[protocol]))),
+            Case(
+                name=f"Client {protocol}",
+                against=name,
+                measure=in_threads(Ours(f"{protocol}://{address[protocol]}")),
+            ),
+        )
+    for protocol in ("grpc", "http"):
+        name = f"tritonclient.{protocol}.aio"
+        if protocol == "grpc" or has_aiohttp:
+            raw = in_tasks(AsyncRaw(protocol, address[protocol]))
+            cases.append(Case(name=name, against=name, measure=raw))
+        else:
+            name = "tritonclient.grpc.aio"
+        ours = in_tasks(AsyncOurs(f"{protocol}://{address[protocol]}"))
+        cases.append(Case(name=f"AsyncClient {protocol}", against=name, measure=ours))
+    return cases
+
+
+def _show(rows: list[Row], arguments: argparse.Namespace) -> None:
+    machine = describe()
+    about: dict[str, Any] = {
+        "machine": f"{machine.cpu}, {machine.cores} cores, {', '.join(machine.features)}",
+        "server": f"Triton {TRITON}, embedded, Python backend, same machine",
+        "tools": tool_versions(("grpcio", "tritonclient", "geventhttpclient", "aiohttp", "numpy")),
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "load_before": _LOAD_BEFORE,
+    }
+    if arguments.json:
+        plain = [
+            {
+                "name": row.case.name,
+                "against": row.case.against,
+                "bytes": row.size_bytes,
+                "in_flight": row.concurrency,
+                "per_s": row.rates(),
+                "ratios": row.ratios(),
+                "cpu_ms": row.cpu_ms(),
+            }
+            for row in rows
+        ]
+        print(json.dumps({**about, "rows": plain}, indent=2))
+        return
+    print(f"machine: {about['machine']}; load average before: {_LOAD_BEFORE:.1f}")
+    print(f"server: {about['server']}")
+    print("tools:", ", ".join(f"{name} {version}" for name, version in about["tools"].items()))
+    print(
+        f"{arguments.rounds} rounds of {arguments.seconds:g} s each, interleaved; median (range). "
+        "CPU: ms a call, which is s for 1,000 calls"
+    )
+    point = None
+    for row in rows:
+        if point != (row.size_bytes, row.concurrency):
+            point = (row.size_bytes, row.concurrency)
+            print(f"\n{row.size_bytes} bytes, {row.concurrency} in flight")
+        rate, cpu = _spread(row.rates(), ".0f"), _spread(row.cpu_ms(), ".3f")
+        print(f"  {row.case.name:<22} {rate:>20}/s  CPU {cpu:<22}", end="")
+        compared = row.case.name != row.case.against
+        print(f" {_spread(row.ratios(), '.2f')} of {row.case.against}" if compared else "")
+
+
+def _spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+_LOAD_BEFORE = os.getloadavg()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

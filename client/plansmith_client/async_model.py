@@ -1,0 +1,195 @@
+"""A served model for asyncio: the names, arguments, results and errors of `model`, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+
+from numpy.typing import NDArray
+
+from plansmith_client import flow
+from plansmith_client.batching import joined
+from plansmith_client.calls import AsyncTransport
+from plansmith_client.classification import Ranked
+from plansmith_client.deadline import Timeout
+from plansmith_client.drivers import run_async
+from plansmith_client.errors import InvalidInput, ModelNotFound
+from plansmith_client.mapping import as_completed_async, checked_in_flight, in_order_async
+from plansmith_client.model import Item, Items, fed
+from plansmith_client.model_sequence import AsyncModelSequence
+from plansmith_client.results import Answer, Result
+from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.tensors import ModelMetadata
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+AsyncItems: TypeAlias = Items | AsyncIterable[Item]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncConnection:
+    """What the models of one client share: its transport and ids of sequences."""
+
+    transport: AsyncTransport
+    ids: Iterator[int]
+
+
+class AsyncModel:
+    """As `Model`, from `AsyncClient.model`."""
+
+    def __init__(self, flows: flow.ModelFlows, connection: AsyncConnection) -> None:
+        self._flows = flows
+        self._connection = connection
+        self._transport = connection.transport
+
+    @property
+    def name(self) -> str:
+        return self._flows.name
+
+    @property
+    def version(self) -> int | None:
+        return self._flows.version
+
+    async def metadata(self, *, timeout_s: Timeout | None = None) -> ModelMetadata:
+        """As `Model.metadata`."""
+        return await run_async(self._flows.metadata(timeout_s), self._transport)
+
+    async def __call__(
+        self,
+        array: NDArray[Any] | None = None,
+        /,
+        *,
+        timeout_s: Timeout | None = None,
+        **inputs: NDArray[Any],
+    ) -> Answer:
+        """As `Model.__call__`."""
+        return await run_async(self._flows.call(array, inputs, timeout_s), self._transport)
+
+    async def infer(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str] | None = None,
+        *,
+        sequence: SequenceStep | None = None,
+        timeout_s: Timeout | None = None,
+    ) -> Result:
+        """As `Model.infer`."""
+        steps = self._flows.infer(inputs, outputs, timeout_s, sequence)
+        return await run_async(steps, self._transport)
+
+    def submit(
+        self,
+        array: NDArray[Any] | None = None,
+        /,
+        *,
+        timeout_s: Timeout | None = None,
+        **inputs: NDArray[Any],
+    ) -> Task[Answer]:
+        """As `Model.submit`, as a task of the running loop."""
+        return self._begin(array, inputs, timeout_s)
+
+    @overload
+    def map(
+        self,
+        items: AsyncItems,
+        *,
+        in_flight: int = 32,
+        ordered: Literal[True] = True,
+        timeout_s: Timeout | None = None,
+    ) -> AsyncGenerator[Answer]: ...
+    @overload
+    def map(
+        self,
+        items: AsyncItems,
+        *,
+        in_flight: int = 32,
+        ordered: Literal[False],
+        timeout_s: Timeout | None = None,
+    ) -> AsyncGenerator[tuple[int, Answer]]: ...
+    def map(
+        self,
+        items: AsyncItems,
+        *,
+        in_flight: int = 32,
+        ordered: bool = True,
+        timeout_s: Timeout | None = None,
+    ) -> AsyncGenerator[Any]:
+        """As `Model.map`: for `async for`; `items` may be an asynchronous iterable too."""
+        checked_in_flight(in_flight)
+
+        def begin(item: Item) -> Task[Answer]:
+            return self._begin(*fed(item), timeout_s)
+
+        return (in_order_async if ordered else as_completed_async)(items, begin, in_flight)
+
+    async def batched(
+        self,
+        array: NDArray[Any] | None = None,
+        /,
+        *,
+        in_flight: int = 8,
+        timeout_s: Timeout | None = None,
+        **inputs: NDArray[Any],
+    ) -> Answer:
+        """As `Model.batched`."""
+        deadline = self._flows.deadline(timeout_s)
+        checked_in_flight(in_flight)
+        pieces = await run_async(self._flows.pieces(array, inputs, deadline), self._transport)
+        if len(pieces) == 1:
+            return await run_async(self._flows.call(None, pieces[0], deadline), self._transport)
+        async with aclosing(self.map(pieces, in_flight=in_flight, timeout_s=deadline)) as answers:
+            return joined([answer async for answer in answers], model=self.name)
+
+    async def stream(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str] | None = None,
+        *,
+        sequence: SequenceStep | None = None,
+        timeout_s: Timeout | None = None,
+    ) -> AsyncGenerator[Result]:
+        """As `Model.stream`: to be gone through with `async for`, and closed with `aclose`."""
+        steps = self._flows.open_stream(inputs, outputs, timeout_s, sequence)
+        call = await run_async(steps, self._transport)
+        try:
+            async with aclosing(self._transport.stream(call)) as answers:
+                async for answer in answers:
+                    yield flow.decoded(answer)
+        except (InvalidInput, ModelNotFound):
+            self._flows.forget()
+            raise
+
+    def sequence(self, id: int | str | None = None) -> AsyncModelSequence:
+        """As `Model.sequence`; not awaited, for it does no network work."""
+        ids = self._connection.ids
+        return AsyncModelSequence(
+            self._flows, self._transport, SequenceState(next(ids) if id is None else id)
+        )
+
+    async def classify(
+        self,
+        array: NDArray[Any],
+        k: int = 5,
+        *,
+        top: int | None = None,
+        timeout_s: Timeout | None = None,
+    ) -> list[list[Ranked]]:
+        """As `Model.classify`."""
+        count = k if top is None else top
+        return await run_async(self._flows.classify(array, count, timeout_s), self._transport)
+
+    def _begin(
+        self, array: NDArray[Any] | None, inputs: flow.Inputs, timeout_s: Timeout | None
+    ) -> Task[Answer]:
+        import asyncio
+
+        # Its time runs from now on, not from when the loop comes to it.
+        deadline = self._flows.deadline(timeout_s)
+        steps = self._flows.call(array, inputs, deadline)
+        return asyncio.get_running_loop().create_task(run_async(steps, self._transport))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, version={self.version})"

@@ -1,0 +1,189 @@
+"""Who the caller is and whom it trusts: TLS, tokens, headers. Nothing here shows a secret."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from plansmith_client.endpoints import Endpoint
+from plansmith_client.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import ssl
+
+Header: TypeAlias = tuple[str, str]
+
+# RFC 9110, section 5.6.2. gRPC allows fewer in names: no more than these, in lower case.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+# Visible ASCII and spaces between: what both protocols carry as it is.
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+# What the transports themselves say, or what would change where a message begins and ends.
+_OURS = frozenset(
+    (
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "inference-header-content-length",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    )
+)
+# docs/customization_guide/inference_protocols.md of triton-inference-server/server, "Limit
+# Endpoint Access": HTTP takes the key itself as a header.
+_RESTRICTED_GRPC = "triton-grpc-protocol-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TLS:
+    """How to speak TLS, for `https://` and `grpcs://`; every file is PEM.
+
+    `ca`: the certificates to trust instead of the system's. `certificate` and `key`, without a
+    passphrase, are this client's own, for a server that asks for them (mutual TLS). Certificates
+    and host names are always checked.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    certificate: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            missing = "key" if self.key is None else "certificate"
+            raise InvalidInput(f"tls: {missing} is missing; certificate and key go together")
+
+    def context(self) -> ssl.SSLContext:
+        """For a client. Raises InvalidInput for a file that cannot be read or is no such thing."""
+        # Imported here: most clients have no use for it.
+        import ssl
+
+        for name in ("ca", "certificate", "key"):
+            self.read(name)
+        files = self.ca
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                files = f"{os.fspath(self.certificate)}, {os.fspath(self.key or '')}"
+                # The answer to a question for a passphrase, which would go to the terminal.
+                context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        except ssl.SSLError as error:
+            reason = error.reason or "not PEM, or its key has a passphrase"
+            raise InvalidInput(f"tls: {files}: {reason}; give PEM files") from error
+        return context
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of the file in the field `name`, None where there is none."""
+        path = getattr(self, name)
+        if path is None:
+            return None
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"tls: {name} {os.fspath(path)}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token (RFC 6750), or a function that gives the one to use now, asked for each call."""
+
+    token: str | Callable[[], str] = field(repr=False)
+
+    def value(self) -> str:
+        """What the authorization header says."""
+        return f"Bearer {self.token if isinstance(self.token, str) else self.token()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """A user and a password (RFC 7617); only TLS keeps them from those who listen."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if ":" in self.user:
+            raise InvalidInput("auth: a user's name for Basic cannot hold a colon")
+
+    def value(self) -> str:
+        """What the authorization header says."""
+        pair = f"{self.user}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """All that a transport is told about TLS and headers; made by `access`."""
+
+    tls: TLS | None = None
+    fixed: tuple[Header, ...] = field(default=(), repr=False)
+    auth: Bearer | Basic | None = None
+
+    def headers(self) -> tuple[Header, ...]:
+        """For one call: names in lower case. Raises InvalidInput if the token cannot be sent."""
+        if not isinstance(self.auth, Bearer):
+            return self.fixed
+        return (*self.fixed, ("authorization", _checked_value("auth", self.auth.value())))
+
+
+NO_ACCESS = Access()
+
+
+def access(
+    endpoint: Endpoint,
+    *,
+    tls: TLS | None = None,
+    auth: Bearer | Basic | None = None,
+    headers: Mapping[str, str] | None = None,
+    restricted: Mapping[str, str] | None = None,
+) -> Access:
+    """What is given, checked. Raises InvalidInput, which shows no value of a header.
+
+    `restricted`: by key, what the server's --grpc-restricted-protocol and --http-restricted-api
+    ask for.
+    """
+    if tls is not None and not endpoint.secure:
+        raise InvalidInput(
+            f"url {endpoint.url!r}: tls is for https:// and grpcs://, not {endpoint.scheme}://"
+        )
+    fixed = [_checked_header(name, value) for name, value in (headers or {}).items()]
+    mark = "" if endpoint.over_http else _RESTRICTED_GRPC
+    for key, value in (restricted or {}).items():
+        fixed.append(_checked_header(mark + key, value))
+    if auth is not None and any(name == "authorization" for name, _ in fixed):
+        raise InvalidInput("headers: authorization is given by auth too; give it once")
+    if isinstance(auth, Basic):
+        # It never changes: encoded once.
+        fixed.append(("authorization", _checked_value("auth", auth.value())))
+    elif auth is not None and isinstance(auth.token, str):
+        _checked_value("auth", auth.token)
+    return Access(tls=tls, fixed=tuple(fixed), auth=auth)
+
+
+def _checked_header(name: str, value: str) -> Header:
+    lower = name.lower()
+    if not _NAME.fullmatch(lower):
+        raise InvalidInput(f"headers: {name!r} is not a header's name")
+    # Binary ones have another form, and those of gRPC are its own.
+    if lower in _OURS or lower.startswith("grpc-") or lower.endswith("-bin"):
+        raise InvalidInput(f"headers: {name!r} is for the protocol to set")
+    return lower, _checked_value(f"headers: {name}", value)
+
+
+def _checked_value(where: str, value: object) -> str:
+    """`value` itself. The error says nothing of it: it may be a secret."""
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise InvalidInput(
+            f"{where}: its value is not a text of visible ASCII letters without a line break"
+        )
+    return value

@@ -1,0 +1,111 @@
+"""Where a server is: a url, taken apart and checked before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from plansmith_client.errors import InvalidInput
+
+Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
+
+# http and https by RFC 9110, section 4.2; TLS with gRPC is by custom there too. Plain gRPC has no
+# port of its own.
+_PORTS = {"http": 80, "https": 443, "grpcs": 443}
+_FORMS = (
+    "give host:port of the gRPC port, such as localhost:8001, or grpc://, grpcs://, http:// or "
+    "https:// before host:port"
+)
+# Letters, digits, dots, hyphens; underscores are in names that container networks make.
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """One server. `url` is what the caller wrote, for messages; `prefix` stands before `/v2`."""
+
+    url: str
+    scheme: Scheme
+    host: str
+    port: int
+    prefix: str = ""
+
+    @property
+    def secure(self) -> bool:
+        return self.scheme in ("grpcs", "https")
+
+    @property
+    def over_http(self) -> bool:
+        return self.scheme in ("http", "https")
+
+    @property
+    def address(self) -> str:
+        """`host:port`, an IPv6 host in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_endpoint(url: str) -> Endpoint:
+    """`url` taken apart; without a scheme it is gRPC's. Raises InvalidInput if it cannot be one."""
+    shown = _shown(url)
+    try:
+        parts = urlsplit(url if "://" in url else f"grpc://{url}")
+        port = parts.port
+    except ValueError as error:
+        raise InvalidInput(f"url {shown!r}: {error}; {_FORMS}") from error
+    if parts.scheme not in ("grpc", "grpcs", "http", "https"):
+        raise InvalidInput(f"url {shown!r}: no protocol {parts.scheme!r}; {_FORMS}")
+    if "@" in parts.netloc:
+        raise InvalidInput(
+            f"url {shown!r} holds a user or a password, which would be shown with it: "
+            "give auth=Basic(...) instead"
+        )
+    fault = _fault(url, parts)
+    if fault:
+        raise InvalidInput(f"url {shown!r}: {fault}; {_FORMS}")
+    port = _PORTS.get(parts.scheme) if port is None else port
+    if not port:
+        raise InvalidInput(f"url {shown!r}: the port is missing; {_FORMS}")
+    return Endpoint(
+        url=url,
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=port,
+        prefix=parts.path.rstrip("/"),
+    )
+
+
+def _fault(url: str, parts: SplitResult) -> str | None:
+    host = parts.hostname or ""
+    if any(letter.isspace() or not letter.isprintable() for letter in url):
+        return "there is a space or a control character in it"
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        return "a query or fragment has no meaning here"
+    if not host or not (_HOST.fullmatch(host) or _is_ipv6(host)):
+        return "there is no host in it" if not host else f"{host!r} is not a host's name"
+    path = parts.path.rstrip("/")
+    if path and not parts.scheme.startswith("http"):
+        return f"gRPC has no path, this has {parts.path!r}"
+    if not _PREFIX.fullmatch(path):
+        return f"the path {parts.path!r} has characters that a path cannot have"
+    return None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(url: str) -> str:
+    """What of `url` a message may show: no user, no password."""
+    scheme, separator, rest = url.rpartition("://")
+    # Up to the last @, wherever it is: a password may hold what ends a host.
+    _, at, behind = rest.rpartition("@")
+    return f"{scheme}{separator}***@{behind}" if at else url

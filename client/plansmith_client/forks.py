@@ -1,0 +1,70 @@
+"""Refuses a client in a child process: the sockets and threads it has stayed in the parent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass, field
+
+from plansmith_client.calls import AsyncTransport, Call, InferCall, OutputTensor, ReplyT, Transport
+from plansmith_client.cancellation import Cancellation
+from plansmith_client.errors import PlansmithClientError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The process that made the client for `url`."""
+
+    url: str
+    process_id: int = field(default_factory=os.getpid)
+
+    def is_here(self) -> bool:
+        return os.getpid() == self.process_id
+
+    def check(self) -> None:
+        """Raises PlansmithClientError in any other process."""
+        if not self.is_here():
+            raise PlansmithClientError(
+                f"the client for {self.url} was made in process {self.process_id} and cannot be "
+                f"used in its fork {os.getpid()}: make one there"
+            )
+
+
+class OwnTransport:
+    """A transport in its own process; in others it refuses, and closing leaves it alone."""
+
+    def __init__(self, transport: Transport, owner: Owner) -> None:
+        self._transport = transport
+        self._owner = owner
+
+    def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
+        self._owner.check()
+        return self._transport.send(call, cancellation)
+
+    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
+        self._owner.check()
+        return self._transport.stream(call)
+
+    def close(self) -> None:
+        if self._owner.is_here():
+            self._transport.close()
+
+
+class OwnAsyncTransport:
+    """The same for asyncio."""
+
+    def __init__(self, transport: AsyncTransport, owner: Owner) -> None:
+        self._transport = transport
+        self._owner = owner
+
+    async def send(self, call: Call[ReplyT]) -> ReplyT:
+        self._owner.check()
+        return await self._transport.send(call)
+
+    def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
+        self._owner.check()
+        return self._transport.stream(call)
+
+    async def close(self) -> None:
+        if self._owner.is_here():
+            await self._transport.close()

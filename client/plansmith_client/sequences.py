@@ -1,0 +1,86 @@
+"""One step of a sequence: the requests whose state the server keeps from one to the next."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from plansmith_client.errors import InvalidInput, PlansmithClientError
+
+InputsT = TypeVar("InputsT")
+
+# The wire's parameter is a signed 64-bit integer.
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequenceStep:
+    """Which sequence a request belongs to, and whether it is its first or its last.
+
+    `id`: 1 to 2**63 - 1, or a text if the model takes such ids; callers that share a server must
+    not share ids. All steps of a sequence have to reach the same server, one after another: the
+    next is sent when the last is answered. Raises InvalidInput for an id that cannot be.
+    `Model.sequence` keeps all this in mind.
+    """
+
+    id: int | str
+    start: bool = False
+    end: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.id, str):
+            if not self.id:
+                raise InvalidInput("a sequence's id is an empty text, which stands for no sequence")
+        elif not 1 <= self.id <= _LARGEST_ID:
+            raise InvalidInput(f"a sequence's id is {self.id}; it is 1 to {_LARGEST_ID}")
+
+
+def fresh_ids() -> Iterator[int]:
+    """Ids of one client: no two alike, and unlike those of other clients of the server.
+
+    They count up from a random 62-bit number, so that they stay below 2**63; `next` is atomic.
+    """
+    return itertools.count(int.from_bytes(os.urandom(8), "little") // 4 + 1)
+
+
+class SequenceState(Generic[InputsT]):
+    """Where a sequence is: which step is next, and whether the server's state is still known.
+
+    `InputsT`: what a step was called with, kept for `last`.
+    """
+
+    def __init__(self, id_: int | str) -> None:
+        # Checked here, where the caller gives it.
+        self.id = SequenceStep(id=id_).id
+        self.last: InputsT | None = None
+        self._ended = False
+        self._lost: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server holds it: begun, neither ended nor lost."""
+        return self.last is not None and not self._ended and self._lost is None
+
+    def step(self, *, end: bool) -> SequenceStep:
+        """The next one. Raises PlansmithClientError if there can be none."""
+        if self._ended:
+            raise PlansmithClientError(f"sequence {self.id} has ended: begin another")
+        if self._lost is not None:
+            raise PlansmithClientError(
+                f"sequence {self.id} is lost, for one of its steps failed ({self._lost}) and the "
+                "server may have taken it or not: begin another"
+            )
+        return SequenceStep(id=self.id, start=self.last is None, end=end)
+
+    def answered(self, step: SequenceStep, inputs: InputsT) -> None:
+        self.last, self._ended = inputs, step.end
+
+    def failed(self, step: SequenceStep, error: BaseException) -> None:
+        """A step did not answer: it changed nothing, or the sequence is lost."""
+        unsent = isinstance(error, InvalidInput) and error.status is None
+        # The first can be sent again: the server forgets what an id had before.
+        if not unsent and not step.start:
+            self._lost = type(error).__name__

@@ -1,0 +1,132 @@
+"""TLS, tokens and headers: what goes out with a call, and that none of it is ever shown."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+
+from plansmith_client import TLS, AsyncClient, Basic, Bearer, Client, InvalidInput
+from plansmith_client.credentials import access
+from plansmith_client.endpoints import parse_endpoint
+
+HTTP = parse_endpoint("http://a:8000")
+GRPC = parse_endpoint("grpc://a:8001")
+SECRET = "s3cret"
+
+
+def test_what_goes_with_every_call() -> None:
+    given = access(HTTP, auth=Bearer("abc"), headers={"X-Tenant": "t 1"}, restricted={"key": "v"})
+    assert sorted(given.headers()) == [
+        ("authorization", "Bearer abc"),
+        ("key", "v"),
+        ("x-tenant", "t 1"),
+    ]
+
+
+def test_grpc_has_a_mark_before_a_restricted_key() -> None:
+    assert access(GRPC, restricted={"key": "v"}).headers() == (("triton-grpc-protocol-key", "v"),)
+
+
+def test_basic_is_as_in_its_rfc() -> None:
+    """RFC 7617, section 2."""
+    assert Basic("Aladdin", "open sesame").value() == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+
+
+def test_a_token_may_be_asked_for_at_each_call() -> None:
+    tokens = iter(["one", "two"])
+    given = access(HTTP, auth=Bearer(lambda: next(tokens)))
+    assert given.headers() == (("authorization", "Bearer one"),)
+    assert given.headers() == (("authorization", "Bearer two"),)
+
+
+@pytest.mark.parametrize("auth", [Bearer(SECRET), Basic("me", SECRET)])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_no_repr_shows_a_secret(kind: type, auth: Bearer | Basic) -> None:
+    given = {"auth": auth, "headers": {"x-key": SECRET}, "restricted": {"key": SECRET}}
+    for url in ("http://a:8000", "grpc://a:8001"):
+        client = kind(url, **given)
+        shown = [client, client.model("m"), auth, access(parse_endpoint(url), **given)]
+        assert SECRET not in "".join(repr(one) + str(one) for one in shown)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"headers": {"x-key": f"{SECRET}\r\nhost: b"}},
+        {"headers": {"x-key": f"{SECRET}é"}},
+        {"headers": {"x-key": f" {SECRET}"}},
+        {"headers": {"x-key": SECRET.encode()}},
+        {"restricted": {"key": f"{SECRET}\0"}},
+        {"auth": Bearer(f"{SECRET}\n")},
+    ],
+)
+def test_a_value_that_cannot_be_sent_is_refused_and_not_shown(given: dict) -> None:
+    with pytest.raises(InvalidInput, match="visible ASCII") as caught:
+        access(HTTP, **given)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_token_that_a_function_gives_is_checked_too() -> None:
+    given = access(HTTP, auth=Bearer(lambda: f"{SECRET}\r\nx: y"))
+    with pytest.raises(InvalidInput, match="auth") as caught:
+        given.headers()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "x\r\ny", "é", ":path"])
+def test_a_name_that_cannot_be_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="not a header's name"):
+        access(HTTP, headers={name: "v"})
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "transfer-encoding", "Host", "grpc-timeout", "x-bin"]
+)
+def test_what_the_protocol_says_itself_cannot_be_given(name: str) -> None:
+    with pytest.raises(InvalidInput, match="for the protocol to set"):
+        access(HTTP, headers={name: "1"})
+
+
+def test_authorization_is_given_once() -> None:
+    with pytest.raises(InvalidInput, match="give it once"):
+        access(HTTP, auth=Bearer("a"), headers={"Authorization": "b"})
+
+
+def test_basic_takes_no_colon_in_a_name() -> None:
+    with pytest.raises(InvalidInput, match="colon"):
+        Basic("a:b", "c")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("url", ["http://a:8000", "a:8001", "grpc://a:8001"])
+def test_tls_needs_a_url_that_has_it(kind: type, url: str) -> None:
+    with pytest.raises(InvalidInput, match="tls is for https:// and grpcs://"):
+        kind(url, tls=TLS())
+
+
+def test_certificate_and_key_go_together() -> None:
+    with pytest.raises(InvalidInput, match="key is missing"):
+        TLS(certificate="client.pem")
+    with pytest.raises(InvalidInput, match="certificate is missing"):
+        TLS(key="client.key")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("url", ["https://a", "grpcs://a"])
+def test_files_are_read_when_the_client_is_made(kind: type, url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"ca .*none\.pem: No such file"):
+        kind(url, tls=TLS(ca=tmp_path / "none.pem"))
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    with pytest.raises(InvalidInput, match=r"junk\.pem.*give PEM files"):
+        kind(url, tls=TLS(ca=junk))
+    with pytest.raises(InvalidInput, match=r"junk\.pem.*give PEM files"):
+        kind(url, tls=TLS(certificate=junk, key=junk))
+
+
+def test_a_copy_sends_the_same() -> None:
+    given = access(HTTP, auth=Bearer("abc"))
+    assert copy.copy(given).headers() == pickle.loads(pickle.dumps(given)).headers()
