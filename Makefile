@@ -4,8 +4,8 @@ PLANSMITH := .venv/bin/plansmith
 SOURCES := build client loadtests benchmarks deploy tests model_repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build preflight verify serve load image up check test bench-build \
-	bench-serve clean
+.PHONY: help setup demo build preflight check verify sign serve load image up lint test \
+	bench-build bench-check bench-client bench-serve clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,21 +37,32 @@ image: setup ## a container image that serves the repository (Docker or Podman)
 up: setup ## that image, on this machine's loopback
 	@$(PLANSMITH) up
 
-check: setup ## lint and types
+check: setup ## recipes, configs and versions against the server's rules [ARGS=...]
+	@$(PLANSMITH) check $(ARGS)
+
+sign: setup ## sign published versions [MODEL=name] ARGS="--private-key FILE"
+	@$(PLANSMITH) sign $(MODEL) $(ARGS)
+
+lint: setup ## style and types
 	@! git check-ignore build/plansmith client loadtests tests || \
 		{ echo "git ignores a source folder" >&2; exit 1; }
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
-# A real server and its load testers want the machine for themselves.
-test: check ## all checks and tests
+test: lint ## style, types and all tests
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
-		tests/unit tests/docs tests/browser
-	.venv/bin/python -m pytest tests/server
+		-m "not alone" tests
+	.venv/bin/python -m pytest -m alone tests/server
 
 bench-build: setup ## what building brings, one table [ARGS=...]
 	@.venv/bin/python benchmarks/build.py $(ARGS)
+
+bench-check: setup ## how long a check of many models takes [ARGS=...]
+	@.venv/bin/python benchmarks/check.py $(ARGS)
+
+bench-client: setup ## what a call costs against tritonclient's, one table [ARGS=...]
+	@.venv/bin/python benchmarks/client.py $(ARGS)
 
 bench-serve: setup ## served against in-process throughput, one table
 	@.venv/bin/python benchmarks/serve.py $(ARGS)

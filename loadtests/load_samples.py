@@ -15,6 +15,9 @@ Batch = dict[str, NDArray[Any]]
 
 # Enough that a cache on the server's side is not measured, few enough to stay in memory.
 RANDOM_BATCHES = 8
+# How the build's own samples keep BYTES: NumPy's bytes lose zeros at their ends, which what is no
+# text may well have.
+BYTES_FIELDS = ("bytes", "length")
 
 
 class UnusableSamples(ValueError):
@@ -93,31 +96,53 @@ def sample_batches(
     """Bodies of `batch_size` consecutive samples each; the last one is filled up from the start.
     Where an input has no batch axis, one sample is one request.
 
-    Raises UnusableSamples for another dtype or shape than the model's; nothing is converted.
+    For BYTES `samples` are NumPy's bytes or texts, which are sent as UTF-8, or records of a `bytes`
+    and its `length`; the bodies hold object arrays of bytes. No numbers are converted: raises
+    UnusableSamples for another dtype or shape than the model's.
     """
     counts = {name: len(array) if array.ndim else 0 for name, array in samples.items()}
     count = min(counts.values())
     if count == 0 or len(set(counts.values())) > 1:
         raise UnusableSamples(f"unlike or no numbers of samples: {counts}")
-    for one in inputs:
-        _check(one, samples[one.name])
+    arrays = {one.name: _checked(one, samples[one.name]) for one in inputs}
     rows = [np.arange(start, start + batch_size) % count for start in range(0, count, batch_size)]
     return [
         {
-            one.name: np.ascontiguousarray(samples[one.name][row if one.batched else row[0]])
+            one.name: np.ascontiguousarray(arrays[one.name][row if one.batched else row[0]])
             for one in inputs
         }
         for row in rows
     ]
 
 
-def _check(one: Input, array: NDArray[Any]) -> None:
+def _checked(one: Input, array: NDArray[Any]) -> NDArray[Any]:
+    """`array` as the client takes it, if it fits the model's input."""
     fits = len(array.shape) == len(one.item_shape) + 1 and all(
         wanted in (-1, given) for wanted, given in zip(one.item_shape, array.shape[1:], strict=True)
     )
-    texts = one.dtype.kind == "O" and array.dtype.kind in "OSU"
-    if not fits or not (texts or array.dtype == one.dtype):
+    is_bytes = array.dtype.kind in "OSU" or array.dtype.names == BYTES_FIELDS
+    if not fits or not (is_bytes if one.dtype.hasobject else array.dtype == one.dtype):
         raise UnusableSamples(
             f"input {one.name}: samples of {array.dtype.name} {list(array.shape[1:])}, the model "
-            f"takes {one.dtype.name} {list(one.item_shape)}"
+            f"takes {'bytes' if one.dtype.hasobject else one.dtype.name} {list(one.item_shape)}"
         )
+    return _as_objects(one, array) if one.dtype.hasobject else array
+
+
+def _as_objects(one: Input, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "U":
+        try:
+            array = np.char.encode(array, "utf-8")
+        except UnicodeEncodeError as error:
+            raise UnusableSamples(f"input {one.name}: no UTF-8 can hold a text: {error}") from error
+    if array.dtype.names is None:
+        return array.astype(object)
+    items, lengths = (array[field] for field in BYTES_FIELDS)
+    width = items.dtype.itemsize
+    kinds = items.dtype.kind + lengths.dtype.kind
+    if kinds not in ("Si", "Su") or ((lengths < np.char.str_len(items)) | (lengths > width)).any():
+        raise UnusableSamples(f"input {one.name}: records that are not of bytes and their length")
+    found = np.empty(array.shape, object)
+    for place, item in np.ndenumerate(items):
+        found[place] = item.ljust(int(lengths[place]), b"\0")
+    return found

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from plansmith.compare import Fidelity, Labelled, SliceDrop
 from plansmith.data.identity import DataIdentity
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import InputShapes, Profile
-from plansmith.findings import Prediction, Ranked, Report, ServedCheck
+from plansmith.findings import (
+    ModelKind,
+    Prediction,
+    Ranked,
+    Report,
+    ServedCheck,
+    ServedModel,
+)
 from plansmith.forms import Form, PruneAttempt
 from plansmith.load_result import Arrivals, Failure, LatencyMs, LoadResult, Slo
 from plansmith.manifest import FileDigest, Machine, Manifest, TargetBuild, Trial
 from plansmith.measure import LatencySummary, Throughput
 from plansmith.recipe import Budget
+from plansmith.showcase.calls import Showcase
+from plansmith.showcase.page import Line, Page
+from plansmith.showcase.sentences import Likeness
+from plansmith.showcase.speech import Hearing, Segment
 from plansmith.statistics import paired_drop_bound, share_bound
 from plansmith.tensors import TensorSpec
 
@@ -356,6 +369,79 @@ CUPS = ("espresso", "cup", "coffee mug", "eggnog", "consomme")
 ROCKETS = ("missile", "projectile, missile", "space shuttle", "obelisk", "lighthouse, beacon light")
 
 
+def _models() -> tuple[ServedModel, ...]:
+    """One of each kind: an ensemble, one that keeps state, one that streams, one not checked."""
+
+    def model(name: str, kind: ModelKind, rows: int, deviation: float, limit: float) -> ServedModel:
+        check = ServedCheck(
+            count=rows,
+            batch_sizes=(1,),
+            max_abs_deviation=deviation,
+            tolerance=limit,
+            passed=True,
+            top1_agreement=62 / 64 if name == "efficientnet_lite0" else None,
+        )
+        return ServedModel(model=name, version=3, kind=kind, check=check, note="", failed=False)
+
+    steps = ("sentence_tokenizer", "sentence_encoder")
+    return (
+        model("efficientnet_lite0", ModelKind(backend="openvino"), 64, 0.0021, 0.05),
+        ServedModel(
+            model="older",
+            version=1,
+            kind=ModelKind(backend="onnxruntime"),
+            check=None,
+            note="not checked: no golden answers",
+            failed=False,
+        ),
+        model("sentence_embedding", ModelKind(backend="ensemble", calls=steps), 8, 3.1e-7, 1e-3),
+        model("speech_activity", ModelKind(backend="onnxruntime", keeps_state=True), 240, 0, 1e-4),
+        model(
+            "speech_segments",
+            ModelKind(backend="python", streams=True, calls=("speech_activity",)),
+            *(2, 0.0, 0.033),
+        ),
+    )
+
+
+def _showcase() -> Showcase:
+    """Three sentences, three seconds of sound with two segments, a page of two lines."""
+    seconds = np.arange(94) * 0.032
+    speaks = ((seconds > 0.5) & (seconds < 1.2)) | ((seconds > 1.9) & (seconds < 2.5))
+    blank = Image.new("RGB", (320, 120), (250, 248, 240))
+    png = io.BytesIO()
+    blank.save(png, "PNG")
+    return Showcase(
+        sentences=Likeness(
+            texts=("It is late.", "The hour is late.", "Cats sleep."),
+            paraphrases=((0, 1),),
+            cosines=((1.0, 0.8123, -0.0312), (0.8123, 1.0, 0.4), (-0.0312, 0.4, 1.0)),
+        ),
+        speech=Hearing(
+            frame_s=0.032,
+            peaks=tuple((0.02 + 0.4 * speaks).tolist()),
+            probabilities=tuple((0.01 + 0.97 * speaks).tolist()),
+            segments=(
+                Segment(start_s=0.5, end_s=1.2, after_ms=81.2),
+                Segment(start_s=1.9, end_s=2.5, after_ms=143.9),
+            ),
+            took_ms=171.5,
+        ),
+        page=Page(
+            picture=png.getvalue(),
+            width=320,
+            height=120,
+            written=("Total due", "12.50 EUR"),
+            lines=(
+                Line(
+                    text="Total due", score=0.991, corners=((9, 20), (120, 18), (120, 40), (9, 42))
+                ),
+                Line(text="12.50EUR", score=0.95, corners=((9, 70), (130, 68), (130, 90), (9, 92))),
+            ),
+        ),
+    )
+
+
 @pytest.fixture(scope="session")
 def sample_report() -> Report:
     """efficientnet_lite0 version 3, served and loaded on the CPU, with nothing left unmeasured.
@@ -382,6 +468,8 @@ def sample_report() -> Report:
             passed=True,
             top1_agreement=298 / 300,
         ),
+        models=_models(),
+        showcase=_showcase(),
         created_utc="2026-11-24 09:41 UTC",
         server="Triton 2.51.0, embedded (development)",
     )

@@ -9,15 +9,35 @@ from types import MappingProxyType, ModuleType
 
 from plansmith.errors import PlansmithError
 from plansmith.extras import missing_module
-from plansmith.verbs import build, demo, image, infer, load, preflight, serve, up, verify
+from plansmith.verbs import (
+    build,
+    check,
+    demo,
+    history,
+    image,
+    infer,
+    load,
+    preflight,
+    publish,
+    rollback,
+    serve,
+    sign,
+    up,
+    verify,
+)
 
 EXIT_INTERRUPTED = 130
 # In the order of `plansmith --help`.
 VERBS: Mapping[str, ModuleType] = MappingProxyType(
     {
         "build": build,
+        "check": check,
         "preflight": preflight,
+        "sign": sign,
         "verify": verify,
+        "publish": publish,
+        "rollback": rollback,
+        "history": history,
         "serve": serve,
         "infer": infer,
         "load": load,

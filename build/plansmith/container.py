@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from plansmith.errors import LacksSomething, PlansmithError, UnusableInput
-from plansmith.repository import check_published
+from plansmith.published import check_published
 
 ENGINES = ("docker", "podman")
 INSTALL = "apt-get install podman"

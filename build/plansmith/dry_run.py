@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from plansmith import pipeline
 from plansmith.cache import Cache
-from plansmith.job import Job
+from plansmith.job import AnyJob
 from plansmith.keys import StageKey
 
 
-def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
+def explain(job: AnyJob, cache: Cache, *, force: bool = False) -> dict[str, str]:
     """For each stage whether it would run, and why; changes nothing."""
     plans: dict[str, str] = {}
     current, unserved = ((), {}) if force else pipeline.published(job)
@@ -30,7 +30,7 @@ def explain(job: Job, cache: Cache, *, force: bool = False) -> dict[str, str]:
     return plans
 
 
-def _plan(job: Job, cache: Cache, stage: StageKey, *, force: bool) -> str:
+def _plan(job: AnyJob, cache: Cache, stage: StageKey, *, force: bool) -> str:
     if force:
         return "run: forced"
     if cache.find(stage.stage, stage.key) is not None:

@@ -2,8 +2,12 @@
 
 PlansmithError                 (every error this package raises on purpose)    exit 1
 ├── UnusableInput              the user's file or argument is wrong             exit 2
-│   └── BadRecipe              a recipe with one or more problems               exit 2
-└── LacksSomething             this machine lacks a program, library or right   exit 3
+│   ├── BadRecipe              a recipe with one or more problems               exit 2
+│   └── BadConfig              a text that is no model configuration            exit 2
+├── LacksSomething             this machine lacks a program, library or right   exit 3
+└── LoadRefused                a running server could not load the version      exit 1
+
+BadConfig is in config/parsing.py, LoadRefused in versions/control.py, beside what raises them.
 """
 
 from __future__ import annotations

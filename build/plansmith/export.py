@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from plansmith.errors import UnusableInput
-from plansmith.recipe import Input, Preprocess, Recipe
+from plansmith.recipe import Input, Output, Preprocess, Source
 from plansmith.recipe.functions import call_function
 from plansmith.tensors import TensorSpec
 
@@ -20,11 +20,28 @@ if TYPE_CHECKING:
 
 # The newest operator set that TensorRT 10, OpenVINO 2024 and ONNX Runtime 1.16 all read.
 OPSET = 17
+# How long a free dimension is while a module is traced: long enough for convolutions to leave
+# something of it, and like no dimension that is broadcast.
+TRACED_SIZE = 48
 
 
-def export(recipe: Recipe, folder: Path) -> onnx.ModelProto:
+class Exportable(Protocol):
+    """What has to be known of a trained model: a recipe's part."""
+
+    @property
+    def source(self) -> Source: ...
+    @property
+    def inputs(self) -> tuple[Input, ...]: ...
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
+    @property
+    def max_batch_size(self) -> int: ...
+
+
+def export(recipe: Exportable, folder: Path) -> onnx.ModelProto:
     """The recipe's model as ONNX, batch axis free; files are looked for in `folder`.
 
+    With max_batch_size 0 the shapes are whole, no batch axis in front of them.
     Whether its operators are known and its graph is valid is the clean-up's to say. Raises
     UnusableInput where the source is missing, does not load, or disagrees with the recipe.
     """
@@ -33,12 +50,12 @@ def export(recipe: Recipe, folder: Path) -> onnx.ModelProto:
     return _finished(_read_onnx(_onnx_file(recipe.source.location, folder)), recipe)
 
 
-def export_module(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
+def export_module(module: torch.nn.Module, recipe: Exportable) -> onnx.ModelProto:
     """The recipe's trained network, or one made of it, as `export` would give it."""
     return _finished(_trace(module.eval(), recipe), recipe)
 
 
-def _finished(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
+def _finished(model: onnx.ModelProto, recipe: Exportable) -> onnx.ModelProto:
     """`model` with the recipe's pre-processing in front; refused where it is not the recipe's."""
     for tensor in recipe.inputs:
         if tensor.preprocess is not None:
@@ -47,7 +64,7 @@ def _finished(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     return model
 
 
-def load_module(recipe: Recipe, folder: Path) -> torch.nn.Module:
+def load_module(recipe: Exportable, folder: Path) -> torch.nn.Module:
     """The trained network of a recipe whose source is "torch" or "safetensors", to be evaluated.
 
     Weights of a safetensors file go strictly into the network that source.architecture gives.
@@ -103,9 +120,19 @@ def _read_onnx(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise UnusableInput(f"{path}: no such file; check source.onnx in the recipe")
     try:
-        return onnx.load(path)
+        model = onnx.load(path)
     except Exception as error:  # protobuf's DecodeError, which onnx does not wrap
         raise UnusableInput(f"{path}: not a readable ONNX file ({error})") from error
+    _name_free_axes(model.graph)
+    return model
+
+
+def _name_free_axes(graph: onnx.GraphProto) -> None:
+    """Some exporters, Paddle2ONNX for one, write -1 as the size of a free axis: not ONNX."""
+    for value in (*graph.input, *graph.output):
+        for place, size in enumerate(value.type.tensor_type.shape.dim):
+            if size.HasField("dim_value") and size.dim_value < 1:
+                size.dim_param = f"{value.name}_{place}"
 
 
 def _network_shape(tensor: Input) -> tuple[int, ...]:
@@ -116,14 +143,15 @@ def _network_shape(tensor: Input) -> tuple[int, ...]:
     return shape
 
 
-def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
+def _trace(module: torch.nn.Module, recipe: Exportable) -> onnx.ModelProto:
     import torch
 
     # Batch 2: a batch of one would let the tracer take the axis for a constant.
+    batch = (2,) if recipe.max_batch_size else ()
     examples = tuple(
         torch.zeros(
-            2,
-            *(1 if size == -1 else size for size in _network_shape(tensor)),
+            *batch,
+            *(TRACED_SIZE if size == -1 else size for size in _network_shape(tensor)),
             dtype=getattr(torch, "float32" if tensor.preprocess else tensor.spec.dtype),
         )
         for tensor in recipe.inputs
@@ -138,7 +166,7 @@ def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
             buffer,  # pyright: ignore[reportArgumentType]  # accepted by the tracing exporter
             input_names=inputs,
             output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in [*inputs, *outputs]},
+            dynamic_axes=_free_axes(recipe),
             opset_version=OPSET,
             dynamo=False,
         )
@@ -151,6 +179,20 @@ def _trace(module: torch.nn.Module, recipe: Recipe) -> onnx.ModelProto:
             f"{type(error).__name__}: {error}"
         ) from error
     return onnx.load_from_string(buffer.getvalue())
+
+
+def _free_axes(recipe: Exportable) -> dict[str, dict[int, str]]:
+    """The names of each tensor's axes that have no size, by their places in the network's shape."""
+    shapes = {tensor.spec.name: _network_shape(tensor) for tensor in recipe.inputs}
+    shapes |= {tensor.spec.name: tensor.spec.shape for tensor in recipe.outputs}
+    first = 1 if recipe.max_batch_size else 0
+    axes: dict[str, dict[int, str]] = {}
+    for name, shape in shapes.items():
+        free = [place for place, size in enumerate(shape, start=first) if size == -1]
+        axes[name] = {place: f"{name}_{place}" for place in free}
+        if first:
+            axes[name][0] = "batch"
+    return axes
 
 
 def fold_preprocess(model: onnx.ModelProto, tensor: Input, steps: Preprocess) -> onnx.ModelProto:
@@ -187,13 +229,13 @@ def fold_preprocess(model: onnx.ModelProto, tensor: Input, steps: Preprocess) ->
     value = helper.make_tensor_value_info(
         name,
         helper.np_dtype_to_tensor_dtype(np.dtype(tensor.spec.dtype)),
-        ["batch", *tensor.spec.shape],
+        ["batch", *(f"{name}_{i}" if n == -1 else n for i, n in enumerate(tensor.spec.shape, 1))],
     )
     graph.input[names.index(name)].CopyFrom(value)
     return folded
 
 
-def _check_tensors(model: onnx.ModelProto, recipe: Recipe) -> None:
+def _check_tensors(model: onnx.ModelProto, recipe: Exportable) -> None:
     """Names, dtypes and shapes of the graph against the recipe's; the batch axis must be free."""
     sides = (
         ("input", [tensor.spec for tensor in recipe.inputs], model.graph.input),
@@ -213,19 +255,21 @@ def _check_tensors(model: onnx.ModelProto, recipe: Recipe) -> None:
 def _check_tensor(
     field: str, found: onnx.TypeProto.Tensor, spec: TensorSpec, max_batch_size: int
 ) -> None:
-    dtype = helper.tensor_dtype_to_np_dtype(found.elem_type).name
+    is_text = found.elem_type == TensorProto.STRING
+    dtype = "bytes" if is_text else helper.tensor_dtype_to_np_dtype(found.elem_type).name
     if dtype != spec.dtype:
         raise UnusableInput(f"{field}: the recipe says {spec.dtype}, the model has {dtype}")
     # None: free, or not told by the graph.
     sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in found.shape.dim]
-    if sizes and sizes[0] is not None and sizes[0] != max_batch_size:
+    first = 1 if max_batch_size else 0
+    if first and sizes and sizes[0] is not None and sizes[0] != max_batch_size:
         raise UnusableInput(
             f"{field}: the model's batch axis is fixed at {sizes[0]}, targets.max_batch_size is "
             f"{max_batch_size}: export it with a free batch axis"
         )
-    fits = len(sizes) == len(spec.shape) + 1 and all(
-        have is None or have == want for have, want in zip(sizes[1:], spec.shape, strict=True)
+    fits = len(sizes) == len(spec.shape) + first and all(
+        have is None or have == want for have, want in zip(sizes[first:], spec.shape, strict=True)
     )
     if sizes and not fits:
-        shape = ["any" if size is None else size for size in sizes[1:]]
+        shape = ["any" if size is None else size for size in sizes[first:]]
         raise UnusableInput(f"{field}: the recipe says {list(spec.shape)}, the model has {shape}")

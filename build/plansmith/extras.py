@@ -16,6 +16,8 @@ EXTRAS = {
     "tensorrt": "tensorrt",
     "tensorrt_rtx": "tensorrt-rtx",
     "polygraphy": "tensorrt-rtx",
+    "model_signing": "signing",
+    "OpenSSL": "signing",
     "pyarrow": "parquet",
     "magika": "samples",
     "mlxtend": "samples",

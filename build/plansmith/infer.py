@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from plansmith.errors import LacksSomething, PlansmithError, UnusableInput
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from plansmith_client import Client, ModelMetadata, Ranked, TensorMetadata
 
 # What a classifier trained on ImageNet is judged on: the middle of the picture, of which the model
@@ -52,14 +54,17 @@ def ask(
         answers: list[Answer] = []
         for file, array in zip(files, arrays, strict=True):
             classes: tuple[tuple[Ranked, ...], ...] = ()
-            outputs: dict[str, NDArray[Any]] = {}
             if labelled:
                 classes = tuple(tuple(item) for item in served.classify(array, top=top))
                 # As for the first file, so for all: labels are the model's.
                 labelled = any(one.label is not None for item in classes for one in item)
-            if not labelled:
-                classes, outputs = (), served.infer({metadata.inputs[0].name: array})
-            answers.append(Answer(file=file, classes=classes, outputs=outputs))
+            if labelled:
+                answers.append(Answer(file=file, classes=classes, outputs={}))
+                continue
+            # A model that answers by stream gives any number of them; any other one.
+            feed = {metadata.inputs[0].name: array}
+            found = served.stream(feed) if metadata.decoupled else [served.infer(feed)]
+            answers += [Answer(file=file, classes=(), outputs=outputs) for outputs in found]
         return tuple(answers)
 
 
@@ -94,8 +99,9 @@ def _ranks(metadata: ModelMetadata) -> bool:
 def read_input(file: Path, metadata: ModelMetadata) -> NDArray[Any]:
     """`file` as the array that the model's only input takes, with the batch axis if it batches.
 
-    A picture becomes the middle of it at the model's size; an .npy is sent as it is, one item or a
-    batch of them. Raises UnusableInput.
+    A picture becomes the middle of it at the model's size, or stays whole where that is free; an
+    .npy is sent as it is, one item or a batch of them; any file is a text to a model that takes
+    one. Raises UnusableInput.
     """
     if len(metadata.inputs) != 1:
         names = ", ".join(spec.name for spec in metadata.inputs)
@@ -108,13 +114,29 @@ def read_input(file: Path, metadata: ModelMetadata) -> NDArray[Any]:
     if file.suffix in ARRAY_SUFFIXES:
         return _read_array(file, spec)
     item = spec.shape[1:] if metadata.max_batch_size else spec.shape
-    if spec.dtype != "UINT8" or len(item) != 3 or item[2] != 3 or -1 in item:
+    if spec.dtype == "BYTES" and item == (1,):
+        return _read_text(file, batched=bool(metadata.max_batch_size))
+    if spec.dtype != "UINT8" or len(item) != 3 or item[2] != 3:
         raise UnusableInput(
             f"{file}: {metadata.name} takes {spec.dtype} {list(item)}, which is not a picture "
             "(UINT8 [height, width, 3]): give an .npy"
         )
-    picture = read_picture(file, height=item[0], width=item[1])
+    if -1 in item:
+        picture = read_whole_picture(file)
+    else:
+        picture = read_picture(file, height=item[0], width=item[1])
     return picture[None] if metadata.max_batch_size else picture
+
+
+def _read_text(file: Path, *, batched: bool) -> NDArray[Any]:
+    """The file's bytes as one BYTES item, without the newline that ends a text file."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UnusableInput(f"{file}: cannot be read: {error.strerror}") from error
+    text = np.empty((1, 1) if batched else (1,), object)
+    text[...] = content.removesuffix(b"\n")
+    return text
 
 
 def _read_array(file: Path, spec: TensorMetadata) -> NDArray[Any]:
@@ -129,16 +151,27 @@ def _read_array(file: Path, spec: TensorMetadata) -> NDArray[Any]:
 
 def read_picture(file: Path, *, height: int, width: int) -> NDArray[np.uint8]:
     """The middle of the picture in `file`, uint8 [height, width, 3] RGB."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    try:
-        with Image.open(file) as opened:
-            # A camera notes which way up it was held instead of turning the pixels.
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnusableInput(f"{file}: not a readable picture: {error}") from error
+    picture = _open_picture(file)
     scale = min(picture.width / width, picture.height / height) * MIDDLE_SHARE
     across, down = width * scale, height * scale
     left, top = (picture.width - across) / 2, (picture.height - down) / 2
     box = (left, top, left + across, top + down)
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
+def read_whole_picture(file: Path) -> NDArray[np.uint8]:
+    """The picture in `file`, uint8 [height, width, 3] RGB."""
+    return np.asarray(_open_picture(file))
+
+
+def _open_picture(file: Path) -> Image:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            # A camera notes which way up it was held instead of turning the pixels.
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnusableInput(f"{file}: not a readable picture: {error}") from error

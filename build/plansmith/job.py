@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from plansmith import machine as machines
 from plansmith import repository
@@ -14,11 +13,12 @@ from plansmith.errors import UnusableInput
 from plansmith.keys import ModelKeys, TargetKeys, for_model, for_target
 from plansmith.manifest import FileDigest, Machine
 from plansmith.measure import Plan
-from plansmith.recipe import Output, Recipe
+from plansmith.plain import calls
+from plansmith.plain import job as plain
+from plansmith.plain.job import PlainJob
+from plansmith.recipe import PlainRecipe, Recipe
+from plansmith.recipe.files import RECIPE_FILE, check_labels, origin, source_files
 from plansmith.recipe.parser import parse_recipe
-
-RECIPE_FILE = "recipe.toml"
-LABEL_FILES = "labels*.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,10 @@ class Job:
         return self.folder.name
 
 
-def read_recipe(folder: Path) -> Recipe:
+AnyJob: TypeAlias = Job | PlainJob
+
+
+def read_recipe(folder: Path) -> Recipe | PlainRecipe:
     """The recipe in `folder`; raises UnusableInput where there is none, BadRecipe if it is bad."""
     path = folder / RECIPE_FILE
     try:
@@ -61,28 +64,43 @@ def _models_beside(folder: Path) -> str:
     )
 
 
-def prepare(folder: Path, target: str | None, plan: Plan) -> Job:
-    """The job of building `folder` for `target` (None: all the recipe's), with all its keys."""
+def prepare(folder: Path, target: str | None, plan: Plan) -> AnyJob:
+    """The job of building `folder` for `target` (None: all the recipe's), with all its keys.
+
+    Raises UnusableInput where the recipe, a file or a model that it names is missing or unfit.
+    """
     recipe = read_recipe(folder)
+    if "." in folder.name:
+        # Known before anything is measured; the config would be refused at the end.
+        raise UnusableInput(
+            f"{folder}: the model's name has a dot, after which the server looks for the name of a "
+            "backend; rename the folder"
+        )
     if target is not None and target not in recipe.targets:
         raise UnusableInput(
             f"{folder / RECIPE_FILE}: targets.order has no {target!r}; it names "
             f"{', '.join(recipe.targets)}"
         )
+    targets = recipe.targets if target is None else (target,)
+    if isinstance(recipe, PlainRecipe):
+        calls.check(folder, recipe, read_recipe)
+        return plain.prepare(folder, recipe, targets)
     for output in recipe.outputs:
-        _check_labels(output, folder)
+        check_labels(output, folder)
+    places = _places(recipe)
+    onnx_file = recipe.source.location if recipe.source.kind == "onnx" else None
     sources = tuple(
-        repository.digest(folder / name, name) for name in _source_files(recipe, folder)
+        repository.digest(folder / name, name) for name in source_files(places, folder, onnx_file)
     )
     machine, tools = machines.describe(), machines.installed()
-    origins = {key: _origin(place, sources, tools) for key, place in _places(recipe).items()}
+    origins = {key: origin(place, sources, tools) for key, place in places.items()}
     shared = for_model(recipe, origins, tools)
     # Without the recipe's: what it says counts, not its comments.
     files = {one.path: one.sha256 for one in sources if one.path != RECIPE_FILE}
     return Job(
         folder=folder,
         recipe=recipe,
-        targets=recipe.targets if target is None else (target,),
+        targets=targets,
         machine=machine,
         plan=plan,
         sources=sources,
@@ -111,61 +129,3 @@ def _places(recipe: Recipe) -> dict[str, str]:
         "classes": classes,
     }
     return {key: place for key, place in places.items() if place is not None}
-
-
-def _check_labels(output: Output, folder: Path) -> None:
-    """One label for each class, in a file that deploy/container takes along: labels*.txt."""
-    if output.labels is None:
-        return
-    place = f"{folder / RECIPE_FILE}: output.{output.spec.name}.labels"
-    if "/" in output.labels or not fnmatch.fnmatch(output.labels, LABEL_FILES):
-        raise UnusableInput(
-            f"{place}: is {output.labels!r}; expected a file beside the recipe called {LABEL_FILES}"
-        )
-    try:
-        count = len((folder / output.labels).read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableInput(f"{place}: {output.labels} cannot be read: {error}") from error
-    classes = output.spec.shape[-1]
-    if classes not in (-1, count):
-        raise UnusableInput(f"{place}: {output.labels} has {count} lines for {classes} classes")
-
-
-def _origin(
-    place: str, sources: tuple[FileDigest, ...], installed: Mapping[str, str]
-) -> dict[str, str]:
-    """What the files that `place` names hold, by path.
-
-    A function may take weights and data from any package, so all that are installed count.
-    """
-    if ".py:" in place:
-        file = place.rpartition(":")[0]
-        digests = {one.path: one.sha256 for one in sources if one.path == file}
-        return {"function": place, **digests, **installed}
-    # A folder's files, and the external data of an ONNX file: their names begin like its own.
-    return {one.path: one.sha256 for one in sources if one.path.startswith(place)}
-
-
-def _source_files(recipe: Recipe, folder: Path) -> list[str]:
-    """The files beside the recipe that it names or that go with them, and the recipe itself."""
-    names = {RECIPE_FILE}
-    for key, place in _places(recipe).items():
-        name = place.rpartition(":")[0] if ".py:" in place else place
-        path = folder / name
-        if name.endswith("/") and path.is_dir():
-            found = (one for one in path.rglob("*") if one.is_file())
-            names |= {str(one.relative_to(folder)) for one in found}
-        elif path.is_file():
-            names.add(name)
-        else:
-            what = "folder" if name.endswith("/") else "file"
-            raise UnusableInput(
-                f"{path}: no such {what}; {folder / RECIPE_FILE} names it as {key!r}"
-            )
-    if recipe.source.kind == "onnx":
-        model = folder / recipe.source.location
-        names |= {
-            str(path.relative_to(folder))
-            for path in model.parent.glob(f"{glob.escape(model.name)}[._]data*")
-        }
-    return sorted(names)

@@ -86,8 +86,8 @@ def for_model(
             "inputs": specs,
             "outputs": outputs,
             "max_undecodable": str(recipe.data.max_undecodable),
-            **_of(origins, "evaluation", "labels", "slices", "pictures", "classes"),
-            **_versions(DATA_TOOLS, tools),
+            **origins_of(origins, "evaluation", "labels", "slices", "pictures", "classes"),
+            **versions_of(DATA_TOOLS, tools),
         },
     )
     export = StageKey(
@@ -96,18 +96,22 @@ def for_model(
             "source": repr(recipe.source),
             "inputs": repr([(tensor.spec, tensor.preprocess) for tensor in recipe.inputs]),
             "outputs": outputs,
-            **_of(origins, "source", "architecture"),
-            **_versions(EXPORT_TOOLS, tools),
+            **origins_of(origins, "source", "architecture"),
+            **versions_of(EXPORT_TOOLS, tools),
         },
     )
-    clean = StageKey(stage="clean", parts={"export": export.key, **_versions(CLEAN_TOOLS, tools)})
+    clean = StageKey(stage="clean", parts={"export": export.key, **versions_of(CLEAN_TOOLS, tools)})
     reference = StageKey(
         stage="reference",
-        parts={"export": export.key, "data": data.key, **_versions(REFERENCE_TOOLS, tools)},
+        parts={"export": export.key, "data": data.key, **versions_of(REFERENCE_TOOLS, tools)},
     )
     calibration = None
     if recipe.data.calibration is not None:
-        parts = {"data": data.key, **_of(origins, "calibration"), **_versions(DATA_TOOLS, tools)}
+        parts = {
+            "data": data.key,
+            **origins_of(origins, "calibration"),
+            **versions_of(DATA_TOOLS, tools),
+        }
         calibration = StageKey(stage="calibration", parts=parts)
     prune = None
     if recipe.prune is not None and calibration is not None:
@@ -119,8 +123,8 @@ def for_model(
                 "prune": repr(recipe.prune),
                 # Labels count only where the budget is of labelled accuracy.
                 "budget": repr((recipe.budget.metric, recipe.budget.max_drop)),
-                **_of(origins, "training"),
-                **_versions(PRUNE_TOOLS, tools),
+                **origins_of(origins, "training"),
+                **versions_of(PRUNE_TOOLS, tools),
             },
         )
     return ModelKeys(
@@ -153,7 +157,7 @@ def for_target(
             **({"calibration": shared.calibration.key} if shared.calibration else {}),
             "max_drop": str(recipe.budget.max_drop),
             **_for_quantize(target, recipe, here),
-            **_versions(QUANTIZE_TOOLS[target], tools),
+            **versions_of(QUANTIZE_TOOLS[target], tools),
         },
     )
     compile_ = StageKey(
@@ -161,7 +165,7 @@ def for_target(
         parts={
             "quantize": quantize.key,
             **_for_compile(target, recipe, here, shared.data.key),
-            **_versions(COMPILE_TOOLS[target], tools),
+            **versions_of(COMPILE_TOOLS[target], tools),
         },
     )
     measure = StageKey(
@@ -172,7 +176,7 @@ def for_target(
             "machine": repr(here),
             "plan": repr(plan),
             "max_batch_size": str(recipe.max_batch_size),
-            **_versions(MEASURE_TOOLS, tools),
+            **versions_of(MEASURE_TOOLS, tools),
         },
     )
     build = StageKey(
@@ -209,7 +213,8 @@ def _for_compile(target: str, recipe: Recipe, here: Machine, data: str) -> dict[
     }
 
 
-def _of(origins: Mapping[str, Mapping[str, str]], *places: str) -> dict[str, str]:
+def origins_of(origins: Mapping[str, Mapping[str, str]], *places: str) -> dict[str, str]:
+    """What these places hold, as parts of a key."""
     return {
         f"{place}: {name}": value
         for place in places
@@ -217,5 +222,6 @@ def _of(origins: Mapping[str, Mapping[str, str]], *places: str) -> dict[str, str
     }
 
 
-def _versions(names: tuple[str, ...], tools: Mapping[str, str]) -> dict[str, str]:
+def versions_of(names: tuple[str, ...], tools: Mapping[str, str]) -> dict[str, str]:
+    """The versions of these distributions, as parts of a key; of those that are installed."""
     return {name: tools[name] for name in names if name in tools}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +20,9 @@ from plansmith.recipe import Budget
 from plansmith.tensors import TensorSpec
 
 SCHEMA = 2
+# How the text of an object ends, and how that of a manifest does.
+_END = b"\n}\n"
+_CHECKSUM = re.compile(rb',\n  "sha256": "([0-9a-f]{64})"\n}\n\Z')
 FILE_NAME = "manifest.json"
 _Kind = TypeVar("_Kind")
 
@@ -78,6 +83,7 @@ class TargetBuild:
 
     `build_key` is the digest of everything that went in: the same key is the same build.
     `artifacts` are the files that the target's server loads; `passports` say where engines load.
+    `served_check` tells whether golden answers were checked on a server before it was published.
     """
 
     target: str
@@ -89,6 +95,7 @@ class TargetBuild:
     passports: tuple[EnginePassport, ...]
     forms: tuple[Form, ...]
     trials: tuple[Trial, ...]
+    served_check: str | None = None
 
     @property
     def chosen(self) -> Trial:
@@ -119,6 +126,11 @@ class Manifest:
     """One immutable version of one model, for all targets in it.
 
     `sources` are the files it was built from; `calibration` is None where nothing was calibrated.
+    `evaluation` and `budget` are None of a model that is served as it is: no variant was chosen.
+    `configs` are the version's own copies of the config files that serve it.
+    `served` are files of the model's folder that the configs name (warm-up requests, initial
+    states), by path there; those among `sources`, as labels are, need not be told again.
+    `golden` is the file of golden answers, None in versions that have none.
     """
 
     schema: int
@@ -128,15 +140,26 @@ class Manifest:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     sources: tuple[FileDigest, ...]
-    evaluation: DataIdentity
+    evaluation: DataIdentity | None
     calibration: DataIdentity | None
-    budget: Budget
+    budget: Budget | None
     p99_ms: float
     builds: tuple[TargetBuild, ...]
+    configs: tuple[FileDigest, ...] = ()
+    served: tuple[FileDigest, ...] = ()
+    golden: FileDigest | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
         return tuple(build.target for build in self.builds)
+
+    @property
+    def files(self) -> tuple[FileDigest, ...]:
+        """Every file of the version's folder but this one, once each: what `verify` goes by."""
+        found = [*self.configs, *(file for build in self.builds for file in build.artifacts)]
+        if self.golden is not None:
+            found.append(self.golden)
+        return tuple({file.path: file for file in found}.values())
 
     def on(self, target: str) -> TargetBuild:
         """The part of `target`; raises UnusableInput where the version has none."""
@@ -150,8 +173,22 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The text of manifest.json: indented JSON, UTF-8, ending in a newline."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """The text of manifest.json: indented JSON, UTF-8, ending in a newline.
+
+    Its last key is the SHA-256 of the text without it: see `is_whole`.
+    """
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    line = b',\n  "sha256": "%b"' % hashlib.sha256(text).hexdigest().encode()
+    return text.removesuffix(_END) + line + _END
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether manifest.json is as it was written, by its own SHA-256: a bit flipped is found."""
+    found = _CHECKSUM.search(text)
+    if found is None:
+        return False
+    body = text[: found.start()] + _END
+    return hashlib.sha256(body).hexdigest().encode() == found.group(1)
 
 
 def read(path: Path) -> Manifest:
@@ -175,7 +212,7 @@ def _decode(path: Path, kind: type[_Kind]) -> _Kind:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}; build it first") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnusableInput(
             f"{path}: not a version's manifest: {error}; remove {path.parent} and build again"
         ) from error

@@ -8,26 +8,33 @@ whose last key is the published version's has nothing to do.
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from plansmith import publishing
 from plansmith.cache import Cache
 from plansmith.errors import PlansmithError
 from plansmith.extras import missing_module
-from plansmith.job import Job
+from plansmith.golden import evaluation, file
+from plansmith.job import AnyJob, Job
 from plansmith.keys import StageKey
 from plansmith.manifest import Manifest
+from plansmith.plain import building
+from plansmith.plain.job import PlainJob
 from plansmith.progress import Progress, Step
-from plansmith.repository import ModelFolder
+from plansmith.repository import ModelFolder, clear_unfinished
 from plansmith.stages import products, source, targets
+from plansmith.stages.making import Maker
 from plansmith.stages.products import Evaluation, Golden
 from plansmith.stages.targets import require
+from plansmith.versions.disk import disk_errors, locked
+
+if TYPE_CHECKING:
+    from plansmith.golden.admission import Admission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,7 @@ class Built:
 
     `targets` are those that were built anew, `current` those asked for whose published version is
     what the recipe gives. `failures` are those that could not be built, with what was raised.
+    `staged`: no config names what was built anew.
     """
 
     model: str
@@ -43,6 +51,7 @@ class Built:
     targets: tuple[str, ...]
     failures: dict[str, PlansmithError]
     current: tuple[str, ...] = ()
+    staged: bool = False
 
     @property
     def changed(self) -> bool:
@@ -59,10 +68,8 @@ class Builder:
 
     def make(self, stage: StageKey, write: Callable[[Path, Step], None]) -> Path:
         """The stage's product; `write` gets the folder to fill and the step to report to."""
-        with self.progress.step(stage.stage) as step:
-            folder = self.cache.make(stage.stage, stage.key, lambda to: write(to, step))
-            self.cache.remember(f"{self.job.name}/{stage.stage}", stage.parts)
-        return folder
+        maker = Maker(model=self.job.name, cache=self.cache, progress=self.progress)
+        return maker.make(stage, write)
 
     def golden(self) -> Golden:
         """The evaluation data and what the FP32 original answers."""
@@ -131,22 +138,27 @@ class Builder:
 
 
 def build(
-    job: Job,
+    job: AnyJob,
     cache: Cache,
     progress: Progress,
     *,
     force: bool = False,
     container: str | None = None,
+    admission: Admission | None = None,
+    stage: bool = False,
 ) -> Built:
     """Builds and publishes `job`'s targets; does nothing for those whose version is current.
 
     `force`: nothing is taken from the cache. `container` is the release of NVIDIA's ("26.06") whose
     TensorRT is to build. A target that cannot be built does not keep the others from being
-    published: see Built.failures. Raises PlansmithError where a stage that all share fails; the
-    version published before stays as it is.
+    published: see Built.failures. `admission` checks golden answers on a server before a version is
+    published; None publishes it unchecked. With `stage` no config names a new version: see
+    `plansmith publish`. Raises PlansmithError where a stage that all share fails
+    or a version is not admitted; the version published before stays as it is.
     """
     place = ModelFolder(path=job.folder)
-    with _lock(job.folder):
+    with locked(job.folder):
+        clear_unfinished(place)
         current, unserved = ((), {}) if force else published(job)
         publishing.serve_again(job, unserved)
         missing = [name for name in job.targets if name not in (*current, *unserved)]
@@ -155,30 +167,37 @@ def build(
         if able := [target for target in missing if target not in failures]:
             if force:
                 _forget(job, cache)
-            builder = Builder(job=job, cache=cache, progress=progress)
-            outcomes = _build_targets(builder, able, failures)
+            if isinstance(job, PlainJob):
+                maker = Maker(model=job.name, cache=cache, progress=progress)
+                outcomes = building.build_and_publish(
+                    job, able, maker, failures, admission, stage=stage
+                )
+            else:
+                builder = Builder(job=job, cache=cache, progress=progress)
+                outcomes = _build_targets(builder, able, failures, admission, stage=stage)
         return Built(
             model=job.name,
             manifest=place.latest(),
             targets=(*unserved, *outcomes),
             failures=failures,
             current=current,
+            staged=stage,
         )
 
 
-def published(job: Job) -> tuple[tuple[str, ...], dict[str, Manifest]]:
+def published(job: AnyJob) -> tuple[tuple[str, ...], dict[str, Manifest]]:
     """The targets whose served version is what the recipe gives, and versions yet to be served.
 
     Those are of a build that was killed after its version was complete: only that is missing.
     """
     found = {name: publishing.complete_version(job, name) for name in job.targets}
     complete = {name: one for name, one in found.items() if one is not None}
-    current = tuple(n for n, one in complete.items() if publishing.is_served(job, n, one.version))
+    current = tuple(n for n, one in complete.items() if publishing.is_settled(job, n, one.version))
     return current, {name: one for name, one in complete.items() if name not in current}
 
 
 def cannot_build(
-    job: Job, wanted: Sequence[str], container: str | None
+    job: AnyJob, wanted: Sequence[str], container: str | None
 ) -> dict[str, PlansmithError]:
     """What keeps this machine from building each of these targets; most have nothing."""
     failures: dict[str, PlansmithError] = {}
@@ -191,7 +210,12 @@ def cannot_build(
 
 
 def _build_targets(
-    builder: Builder, able: Sequence[str], failures: dict[str, PlansmithError]
+    builder: Builder,
+    able: Sequence[str],
+    failures: dict[str, PlansmithError],
+    admission: Admission | None,
+    *,
+    stage: bool,
 ) -> dict[str, targets.Outcome]:
     """Builds these targets and publishes those that come to something; adds to `failures`."""
     golden = builder.golden()
@@ -209,8 +233,20 @@ def _build_targets(
                 raise
             failures[target] = lacks
     if outcomes:
-        with builder.progress.step("publish"):
-            publishing.publish(builder.job, golden.evaluation, calibration, outcomes)
+        with (
+            builder.progress.step("publish") as step,
+            disk_errors(builder.job.folder, "nothing was published, the previous version stays"),
+            TemporaryDirectory(prefix="plansmith-") as temporary,
+        ):
+            job, answers = builder.job, Path(temporary) / file.FILE_NAME
+            output = job.recipe.outputs[0].spec.name
+            chosen = [one.chosen.fidelity for one in outcomes.values()]
+            kept = evaluation.golden_answers(golden, output, chosen)
+            file.write(answers, kept)
+            candidate = admission.of(job.folder, (), step) if admission else None
+            publishing.publish(
+                job, golden.evaluation, calibration, outcomes, answers, candidate, stage=stage
+            )
     return outcomes
 
 
@@ -222,8 +258,10 @@ def built(one: Built) -> Manifest:
     return one.manifest
 
 
-def stage_keys(job: Job) -> tuple[StageKey, ...]:
+def stage_keys(job: AnyJob) -> tuple[StageKey, ...]:
     """The stages whose products are cached, in order."""
+    if isinstance(job, PlainJob):
+        return tuple(stage for name in job.targets for stage in job.keys[name].stages)
     shared = job.shared
     common = (
         shared.data,
@@ -241,33 +279,18 @@ def stage_keys(job: Job) -> tuple[StageKey, ...]:
     return (*(stage for stage in common if stage is not None), *per_target)
 
 
-def _forget(job: Job, cache: Cache) -> None:
+def _forget(job: AnyJob, cache: Cache) -> None:
     for stage in stage_keys(job):
         cache.drop(stage.stage, stage.key)
 
 
-def find_samples(job: Job, cache: Cache) -> Path | None:
-    """The file of evaluation samples that a build has made, or None."""
-    folder = cache.find(job.shared.data.stage, job.shared.data.key)
+def find_samples(job: AnyJob, cache: Cache) -> Path | None:
+    """The file of evaluation samples, or of golden inputs, that a build has made, or None."""
+    stage = job.keys[job.targets[0]].golden if isinstance(job, PlainJob) else job.shared.data
+    folder = cache.find(stage.stage, stage.key) if stage is not None else None
     return folder / products.SAMPLES_FILE if folder else None
 
 
 def load_golden(job: Job, cache: Cache, progress: Progress) -> Golden:
     """The samples and what FP32 answers, from the cache or made now."""
     return Builder(job=job, cache=cache, progress=progress).golden()
-
-
-@contextmanager
-def _lock(folder: Path) -> Generator[None, None, None]:
-    """Holds the model's folder: two builds of one model must not publish at once."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PlansmithError(
-                f"{folder}: another build of this model is running; wait for it or stop it"
-            ) from error
-        yield
-    finally:
-        os.close(handle)

@@ -127,11 +127,15 @@ def _installed(library: Library) -> str | None:
 def preflight(folders: Sequence[Path], target: str, there: There) -> Preflight:
     """Whether the engines for `target` that each model in `folders` serves will load `there`.
 
-    Raises UnusableInput where a model serves none: a server with it would not start.
+    Models that are served as they are have none, and are passed over. Raises UnusableInput where
+    another serves none: a server with it would not start.
     """
     models: list[ModelPreflight] = []
     problems: list[str] = []
     for folder in folders:
+        latest = ModelFolder(path=folder).latest()
+        if len(folders) > 1 and latest is not None and latest.budget is None:
+            continue
         try:
             served = _served(folder, target)
         except UnusableInput as error:

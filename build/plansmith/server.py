@@ -95,10 +95,13 @@ def serving(
     ports: Ports,
     logs: Path,
     models: tuple[str, ...] = (),
+    *,
+    control: bool = False,
 ) -> Generator[Server, None, None]:
     """`repository` served with each model's configs/<config_name>.pbtxt, ready; stopped on leaving.
 
-    `models`: only these of it; none means all.
+    `models`: only these of it; none means all. `control`: its callers may load and unload models,
+    by files of their own too, which may be code; it still listens on loopback only.
     Raises LacksSomething where a port is taken, PlansmithError where the server does not get
     ready; its log, a new file in `logs`, is named and its errors are quoted. Main thread only.
     """
@@ -107,7 +110,9 @@ def serving(
     log = _new_log(logs)
     with log.open("wb") as out:
         process = _start(
-            command(files, repository, config_name, ports, models), files, out.fileno()
+            command(files, repository, config_name, ports, models, control=control),
+            files,
+            out.fileno(),
         )
     try:
         _wait_ready(process, ports, log)
@@ -122,6 +127,8 @@ def command(
     config_name: str,
     ports: Ports,
     models: tuple[str, ...] = (),
+    *,
+    control: bool = False,
 ) -> list[str]:
     """The server's command line: loopback only, nothing filled in that the configs do not say."""
     addresses = (
@@ -136,7 +143,7 @@ def command(
         f"--backend-directory={files.backends}",
         *addresses,
         "--disable-auto-complete-config",
-        *_control(models),
+        *_control(models, control=control),
         "--strict-readiness=true",
         "--exit-on-error=true",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
@@ -146,10 +153,10 @@ def command(
     ]
 
 
-def _control(models: tuple[str, ...]) -> list[str]:
-    if not models:
+def _control(models: tuple[str, ...], *, control: bool) -> list[str]:
+    if not models and not control:
         return ["--model-control-mode=none"]
-    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)]
+    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models or ("*",))]
 
 
 def _region_prefix(ports: Ports) -> str:

@@ -65,12 +65,16 @@ def _show_target(one: Built, manifest: Manifest, target: str) -> None:
         what = "is current" if target in one.current else "stays as it was"
         print(f"{version} {what}: {build.chosen.name}")
         return
+    if manifest.budget is None:
+        print(f"{version} published: {build.chosen.reason}")
+        return
     from plansmith.variant_table import refusals
 
     _print_variants(manifest, build)
     for name, reason in refusals(build):
         print(f"refused: {name}: {reason}")
-    print(f"{version} published: {build.chosen.name}")
+    done = "staged, not served yet" if one.staged else "published"
+    print(f"{version} {done}: {build.chosen.name}")
 
 
 def show_ready(server: Server, repository: Path, *, as_json: bool) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from plansmith import model_config
+from plansmith.config.rendering import render
 from plansmith.recipe import Budget, Data, Input, Output, Quantize, Recipe, Source
 from plansmith.targets.openvino import Variant, compile_model, serving_config
 from plansmith.tensors import TensorSpec
 from python_models import CONFIG_NAME
+from small_models import model_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +62,14 @@ def write_version(
     onnx.save(_model(graph), folder / "model.onnx")
     compile_model(folder / "model.onnx", folder / "1")
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
-    config = serving_config(how, name, _recipe(graph, max(max_batch_size, 1), bool(labels)), 1)
-    batching = config.dynamic_batching
-    if max_batch_size == 0 or batching is None:
-        config = replace(config, max_batch_size=max_batch_size, dynamic_batching=None)
+    recipe = _recipe(graph, max(max_batch_size, 1), bool(labels))
+    config = serving_config(how, name, recipe, (1,)).message
+    if max_batch_size == 0:
+        config.max_batch_size = 0
+        config.ClearField("dynamic_batching")
     else:
-        batching = replace(batching, max_queue_delay_microseconds=max_queue_delay_microseconds)
-        config = replace(config, dynamic_batching=batching)
-    text = model_config.render(config)
+        config.dynamic_batching.max_queue_delay_microseconds = max_queue_delay_microseconds
+    text = render(config)
     (folder / "configs" / f"{CONFIG_NAME}.pbtxt").write_text(text)
 
 
@@ -79,16 +80,7 @@ def _model(graph: Graph) -> onnx.ModelProto:
         element = helper.np_dtype_to_tensor_dtype(np.dtype(one.dtype))
         return helper.make_tensor_value_info(one.name, element, axes)
 
-    made = helper.make_graph(
-        list(graph.nodes),
-        "tiny",
-        [info(one) for one in graph.inputs],
-        [info(one) for one in graph.outputs],
-        [numpy_helper.from_array(array, name) for name, array in graph.constants.items()],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model
+    return model_of(graph.nodes, map(info, graph.inputs), map(info, graph.outputs), graph.constants)
 
 
 def _recipe(graph: Graph, max_batch_size: int, has_labels: bool) -> Recipe:

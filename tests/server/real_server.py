@@ -15,10 +15,43 @@ from pathlib import Path
 import psutil
 
 from plansmith.server import HOST, SHARED_MEMORY, Ports, Server, free_ports
+from plansmith.server import command as server_command
+from plansmith.server_files import ServerFiles
+from plansmith_client import Client
 from programs import HANG_S, command, started
 
 # Serves a repository until the block is left.
 Serve = Callable[[Path], AbstractContextManager[Server]]
+
+
+@contextmanager
+def serving_with(
+    files: ServerFiles, repository: Path, config_name: str, log: Path, flags: list[str]
+) -> Iterator[Ports]:
+    """A server that is given `flags` too, ready; ended on leaving."""
+    ports = free_ports()
+    line = [*server_command(files, repository, config_name, ports), *flags]
+    environment = {**os.environ, **files.environment}
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(line, stdout=out, stderr=out, env=environment) as process,
+    ):
+        try:
+            with Client(f"http://{HOST}:{ports.http}") as client:
+                end = time.monotonic() + HANG_S
+                while not client.is_ready(timeout_s=5):
+                    assert process.poll() is None, log.read_text(errors="replace")
+                    assert time.monotonic() < end, log.read_text(errors="replace")
+                    time.sleep(0.05)
+            yield ports
+        finally:
+            process.terminate()
+            process.wait(HANG_S)
+
+
+def url_of(server: Server, protocol: str) -> str:
+    """Where `server` speaks `protocol`, "grpc" or "http"."""
+    return server.http_url if protocol == "http" else f"grpc://{server.grpc_url}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,29 @@ import pytest
 from classifier import CLASSIFIER, LABELS
 from openvino_models import variant, write_version
 from plansmith import load_result
+from plansmith.data.samples import save_arrays
+from plansmith.golden.file import GoldenAnswers, column
+from plansmith.plain.answers import samples_of
 from programs import HANG_S, command, plansmith, refused, started
+from python_models import Tensor, write_model
 from real_server import Serve, survivors
+
+pytestmark = pytest.mark.alone
 
 # Far from what any machine takes for so small a model, on either side.
 EASY_MS, IMPOSSIBLE_MS = "10000", "0.001"
+# The first byte of each item says how long it is: one that has lost its end is refused.
+WHOLE_ITEMS = """
+        for item in pb_utils.get_input_tensor_by_name(request, "item").as_numpy().ravel():
+            assert item[0] == len(item), item
+"""
 
 
 @pytest.fixture(scope="module")
 def url(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     repository = tmp_path_factory.mktemp("cli_load")
     write_version(repository, "tiny", CLASSIFIER, variant(), labels=LABELS)
+    write_model(repository, "whole", [Tensor("item", "STRING", "1")], before=WHOLE_ITEMS)
     with serve(repository) as server:
         yield server.grpc_url
 
@@ -78,6 +90,20 @@ def test_samples_that_do_not_fit_are_refused(url: str, tmp_path: Path, result: P
     arguments = (*short(url, tmp_path / "wrong.npy", result), "--p99-ms", EASY_MS)
     assert "the model takes uint8 [32, 32, 3]" in refused("load", "tiny", *arguments)
     assert not result.exists()
+
+
+def test_the_samples_of_a_build_reach_a_model_of_bytes_whole(
+    url: str, tmp_path: Path, result: Path
+) -> None:
+    items = column(np.array([[b"\x05text"], [b"\x04\0\0\0"], ["\x04☃".encode()]], object))
+    answers = GoldenAnswers(inputs={"item": items}, outputs={"item_out": items}, max_deviation=0)
+    save_arrays(tmp_path / "samples.npz", samples_of(answers))
+    arguments = ("--duration-s", "1", "--input", tmp_path / "samples.npz", "--json", result)
+    done = plansmith("load", "whole", "--url", url, *arguments, "--p99-ms", EASY_MS)
+    assert done.returncode == 0, done.stderr
+    written = load_result.read(result)
+    assert written.sent == written.succeeded
+    assert written.sent >= len(items)
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no array", b"PK\x03\x04 a broken zip"])

@@ -14,10 +14,16 @@ from plansmith import job as jobs
 from plansmith import peak_memory, pipeline
 from plansmith.cache import Cache
 from plansmith.demo import predict
-from plansmith.golden import batch_sizes, check_served, tolerance
+from plansmith.findings import ServedCheck
+from plansmith.golden.admission import Admission
+from plansmith.golden.check import check_model
+from plansmith.golden.evaluation import golden_answers, tolerance
+from plansmith.golden.file import FILE_NAME, MAX_BYTES, MAX_ROWS, read
 from plansmith.manifest import Manifest
 from plansmith.measure import Plan
 from plansmith.progress import PlainProgress
+from plansmith.repository import digest
+from plansmith.server import TRITON
 from plansmith.stages.products import Golden
 from plansmith_client import Client
 from python_models import CONFIG_NAME
@@ -53,7 +59,8 @@ def built(repository: Path) -> tuple[Manifest, Golden]:
     with pytest.MonkeyPatch.context() as patch:
         # Seconds for each variant: measured in test_peak_memory.
         patch.setattr(peak_memory, "measure", lambda *_: None)
-        manifest = pipeline.built(pipeline.build(job, cache, progress))
+        admission = Admission(cache)
+        manifest = pipeline.built(pipeline.build(job, cache, progress, admission=admission))
     return manifest, pipeline.load_golden(job, cache, progress)
 
 
@@ -64,12 +71,19 @@ def client(serve: Serve, repository: Path, built: tuple[Manifest, Golden]) -> It
         yield connected
 
 
+def checked_answers(client: Client, manifest: Manifest, golden: Golden) -> ServedCheck:
+    """300 of the samples against what FP32 answers."""
+    fidelity = manifest.on(CONFIG_NAME).chosen.fidelity
+    answers = golden_answers(golden, manifest.outputs[0].name, [fidelity], 300)
+    return check_model(client.model(MODEL), answers, Silent())
+
+
 def test_three_hundred_crops_are_answered_as_the_reference_does(
     client: Client, built: tuple[Manifest, Golden]
 ) -> None:
     manifest, golden = built
-    checked = check_served(client, manifest, CONFIG_NAME, golden, Silent())
-    assert checked.count >= 300
+    checked = checked_answers(client, manifest, golden)
+    assert checked.count == 300
     assert checked.batch_sizes == (1, 3, 8)
     assert (
         checked.max_abs_deviation
@@ -82,7 +96,21 @@ def test_three_hundred_crops_are_answered_as_the_reference_does(
 def test_a_wrong_answer_would_not_pass(client: Client, built: tuple[Manifest, Golden]) -> None:
     manifest, golden = built
     other = replace(golden, answers=np.roll(golden.answers, 1, axis=0))
-    assert not check_served(client, manifest, CONFIG_NAME, other, Silent()).passed
+    assert not checked_answers(client, manifest, other).passed
+
+
+def test_it_was_admitted_with_as_many_rows_as_are_small(
+    repository: Path, built: tuple[Manifest, Golden]
+) -> None:
+    manifest, _ = built
+    assert (
+        manifest.on(CONFIG_NAME).served_check
+        == f"golden answers given on Triton {TRITON}, embedded"
+    )
+    path = repository / MODEL / "1" / FILE_NAME
+    assert manifest.golden == digest(path, FILE_NAME)
+    assert 10 < read(path).count <= MAX_ROWS
+    assert path.stat().st_size <= MAX_BYTES
 
 
 def test_chelsea_is_a_cat_and_coffee_is_espresso(
@@ -104,9 +132,3 @@ def test_a_batch_is_answered_row_by_row(client: Client, built: tuple[Manifest, G
     np.testing.assert_allclose(
         together, alone, atol=tolerance(manifest.on(CONFIG_NAME).chosen.fidelity)
     )
-
-
-def test_the_mixed_batches_hold_a_size_that_fits_no_fixed_shape() -> None:
-    assert batch_sizes(8) == (1, 3, 8)
-    assert batch_sizes(1) == (1,)
-    assert batch_sizes(0) == (1,)

@@ -9,6 +9,8 @@ import pytest
 
 from locust_runs import SHORT, SLEEP_S, load, result_of
 
+pytestmark = pytest.mark.alone
+
 
 def test_closed_loop_measures_the_sleep(load_server: str, tmp_path: Path) -> None:
     path = tmp_path / "result.json"

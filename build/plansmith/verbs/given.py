@@ -32,7 +32,7 @@ def published(repository: Path, models: list[str]) -> list[Path]:
         raise UnusableInput(f"{repository}: no model in it; run `plansmith build`")
     wanted = [repository / name for name in dict.fromkeys(models)] if models else there
     known = ", ".join(folder.name for folder in there)
-    missing = [f"{one}: no such model; there are {known}" for one in wanted if not one.is_dir()]
+    missing = [f"{one}: no such model; there are {known}" for one in wanted if one not in there]
     if missing:
         raise UnusableInput("\n".join(missing))
     return wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from plansmith.errors import UnusableInput
 from plansmith.verbs import options
 
 ABOUT = "a load test with a verdict"
@@ -30,12 +31,15 @@ def run(arguments: Namespace) -> int:
     from plansmith.cache import Cache
     from plansmith.job import prepare
     from plansmith.measure import Plan
+    from plansmith.plain.job import PlainJob
 
     folder = arguments.repository / arguments.model
     p99_ms, samples = arguments.p99_ms, arguments.input
     # Only a model of ours has a recipe; any server's model can be loaded with --p99-ms.
     if p99_ms is None or (samples is None and folder.is_dir()):
         job = prepare(folder, None, Plan())
+        if isinstance(job, PlainJob) and job.why_not_loaded:
+            raise UnusableInput(f"{job.name}: {job.why_not_loaded}")
         p99_ms = job.recipe.p99_ms if p99_ms is None else p99_ms
         samples = samples or pipeline.find_samples(job, Cache(root=arguments.cache))
     run = loadtest.Run(

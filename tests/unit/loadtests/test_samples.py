@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from load_samples import Input, UnusableSamples, random_batches, read_samples, sample_batches
+from plansmith.data.samples import save_arrays
+from plansmith.golden.file import GoldenAnswers, column
+from plansmith.plain.answers import samples_of
 
 
 def input_of(dtype: str, *item_shape: int, name: str = "x", batched: bool = True) -> Input:
@@ -55,6 +59,61 @@ def test_without_a_batch_axis_one_sample_is_one_request() -> None:
 def test_unfit_samples_are_refused(array: np.ndarray, message: str) -> None:
     with pytest.raises(UnusableSamples, match=message):
         sample_batches({"x": array}, [input_of("float32", 4)], 1)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        np.array([[b"one"], ["naïve ☃".encode()]]),
+        np.array([["one"], ["naïve ☃"]]),
+        np.array([[b"one"], ["naïve ☃".encode()]], object),
+    ],
+    ids=["bytes", "texts", "objects"],
+)
+def test_texts_are_sent_as_objects_that_are_bytes(texts: np.ndarray) -> None:
+    (batch,) = sample_batches({"x": texts}, [input_of("object", 1)], 2)
+    assert batch["x"].dtype == object
+    assert batch["x"].tolist() == [[b"one"], ["naïve ☃".encode()]]
+
+
+@given(st.lists(st.binary(max_size=6) | st.just(b"\0\0"), min_size=2, max_size=8))
+def test_bytes_come_out_of_golden_samples_as_they_went_in(items: list[bytes]) -> None:
+    rows = np.empty((len(items), 1), object)
+    rows[:, 0] = items
+    answers = GoldenAnswers(
+        inputs={"x": column(rows)}, outputs={"y": column(rows)}, max_deviation=0
+    )
+    inputs = [input_of("object", 1)]
+    with TemporaryDirectory() as folder:
+        save_arrays(Path(folder) / "samples.npz", samples_of(answers))
+        samples = read_samples(Path(folder) / "samples.npz", inputs)
+    (batch,) = sample_batches(samples, inputs, len(items))
+    assert batch["x"].tolist() == rows.tolist()
+
+
+def records(dtype: str, bytes_: object, length: int) -> np.ndarray:
+    return np.array([[(bytes_, length)]], [("bytes", dtype), ("length", np.int64)])
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ones((2, 1), np.float32), r"samples of float32 \[1\], the model takes bytes \[1\]"),
+        (np.array(["a", "b"]), r"takes bytes \[1\]"),
+        (np.array([["\ud800"]]), "input x: no UTF-8 can hold a text"),
+        (records("S2", b"ab", 1), "not of bytes and their length"),
+        (records("S2", b"ab", 2**40), "not of bytes and their length"),
+        (records("i8", 1, 1), "not of bytes and their length"),
+    ],
+)
+def test_what_no_bytes_can_be_made_of_is_refused(array: np.ndarray, message: str) -> None:
+    with pytest.raises(UnusableSamples, match=message):
+        sample_batches({"x": array}, [input_of("object", 1)], 1)
+
+
+def test_texts_for_numbers_are_refused() -> None:
+    with pytest.raises(UnusableSamples, match="the model takes float32"):
+        sample_batches({"x": np.array([[b"1.5"]])}, [input_of("float32", 1)], 1)
 
 
 def test_random_batches_fit_and_repeat_with_the_seed() -> None:

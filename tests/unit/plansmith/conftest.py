@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
+import recipes
+import small_models
 from plansmith import peak_memory, trials
 from plansmith.cache import Cache
 from plansmith.compare import Fidelity
 from plansmith.data.identity import DataIdentity, describe
 from plansmith.data.samples import Samples
 from plansmith.forms import Form
+from plansmith.golden import admission
 from plansmith.job import prepare
 from plansmith.manifest import SCHEMA, FileDigest, Machine, Manifest, TargetBuild, Trial
 from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, summarise
@@ -26,61 +28,23 @@ from plansmith.recipe import Budget
 from plansmith.stages.products import Evaluation, Golden
 from plansmith.tensors import TensorSpec
 
-# Enough that "no flip seen" proves less than one in a hundred: see gate.MIN_SAMPLES.
-SAMPLES = 400
-
-TINY_RECIPE = """\
-[source]
-onnx = "model.onnx"
-
-[input.x]
-dtype = "float32"
-shape = [8]
-
-[output.logits]
-dtype = "float32"
-shape = [4]
-
-[data]
-evaluation = "evaluation.npz"
-
-[budget]
-metric = "top1_agreement"
-max_drop = 0.02
-
-[slo]
-p99_ms = 100
-
-[targets]
-order = ["cpu"]
-max_batch_size = 2
-"""
-
 
 @pytest.fixture(scope="session")
 def tiny_onnx() -> onnx.ModelProto:
     """x float32 [batch, 8] → logits = x @ w float32 [batch, 4], w drawn once and for all."""
-    weights = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["logits"])],
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return small_models.tiny()
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tiny_onnx: onnx.ModelProto) -> np.ndarray:
+def tiny_weights() -> np.ndarray:
     """float32 [8, 4]: the answers to x are x @ these."""
-    return numpy_helper.to_array(tiny_onnx.graph.initializer[0])
+    return small_models.tiny_weights()
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> str:
     """The recipe of the tiny model, which lies beside it as model.onnx."""
-    return TINY_RECIPE
+    return recipes.TINY
 
 
 @pytest.fixture
@@ -88,11 +52,16 @@ def model_folder(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
     """A model's folder in a repository, never built: recipe, ONNX source, evaluation data."""
     folder = tmp_path / "repository" / "tiny"
     folder.mkdir(parents=True)
-    (folder / "recipe.toml").write_text(TINY_RECIPE)
+    (folder / "recipe.toml").write_text(recipes.TINY)
     onnx.save(tiny_onnx, folder / "model.onnx")
-    x = np.random.default_rng(1).normal(size=(SAMPLES, 8)).astype(np.float32)
-    np.savez(folder / "evaluation.npz", x=x)
+    np.savez(folder / "evaluation.npz", x=small_models.tiny_samples())
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_admission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No build here starts a server: that is tested in tests/server."""
+    monkeypatch.setattr(admission, "TARGETS", ())
 
 
 @pytest.fixture(scope="session")
@@ -211,7 +180,7 @@ def manifest_of(
             sources=(FileDigest(path="recipe.toml", sha256="ab" * 32, size_bytes=7),),
             evaluation=DataIdentity(
                 sha256="cd" * 32,
-                count=SAMPLES,
+                count=small_models.SAMPLES,
                 classes=None,
                 class_count=None,
                 ranges={"x": (-3.0, 3.0)},

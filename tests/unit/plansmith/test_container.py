@@ -161,7 +161,7 @@ def test_a_model_without_a_version_is_refused_before_an_engine_is_looked_for(
 
 
 def test_a_model_not_published_for_the_target_is_refused(repository: Path) -> None:
-    with pytest.raises(UnusableInput, match=r"net/configs/xla\.pbtxt: no such file; .*TARGET=xla"):
+    with pytest.raises(UnusableInput, match=r"net/configs/xla\.pbtxt: no such file, .*TARGET=xla"):
         build_image(ROOT, "a/b:1", repository, config_name="xla")
 
 

@@ -139,6 +139,7 @@ def test_only_what_triton_serves_goes_into_the_image(tmp_path: Path) -> None:
         "net/config.pbtxt",
         "net/configs/cpu.pbtxt",
         "net/labels.txt",
+        "net/warmup/0123abcd.bin",
         "net/1/model.xml",
         "net/1/model.bin",
         "net/1/manifest.json",

@@ -198,3 +198,9 @@ def test_labels_that_do_not_fit_are_refused(
     (model_folder / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UnusableInput, match=message):
         prepare(model_folder, None, PLAN)
+
+
+def test_a_dot_in_a_models_name_is_told_before_anything_is_made(model_folder: Path) -> None:
+    dotted = model_folder.rename(model_folder.with_name("tiny.v2"))
+    with pytest.raises(UnusableInput, match=r"tiny\.v2: the model's name has a dot"):
+        prepare(dotted, None, PLAN)

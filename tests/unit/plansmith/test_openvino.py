@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plansmith import warm_up
 from plansmith.forms import Form
 from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import onnxruntime, openvino
@@ -230,21 +231,35 @@ def test_a_config_has_an_instance_for_every_stream_and_serves_that_version(
     tiny_recipe: str, variant: Variant, version: int
 ) -> None:
     text = tiny_recipe.replace("max_batch_size = 2", f"max_batch_size = {variant.batch_size}")
-    config = serving_config(variant, "tiny", parse_recipe(text), version)
-    assert sum(group.count for group in config.instance_groups) == variant.streams
-    assert [group.priority for group in config.instance_groups] == sorted(
-        {group.priority for group in config.instance_groups}
-    ), "the first instance has the first turn"
-    assert (config.name, config.backend, config.served_version) == ("tiny", "openvino", version)
-    parameters = dict(config.parameters)
+    config = serving_config(variant, "tiny", parse_recipe(text), (version,)).message
+    assert sum(group.count for group in config.instance_group) == variant.streams
+    priorities = [group.rate_limiter.priority for group in config.instance_group]
+    assert priorities == sorted(set(priorities)), "the first instance has the first turn"
+    assert (config.name, config.backend) == ("tiny", "openvino")
+    assert list(config.version_policy.specific.versions) == [version]
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
     assert parameters["INFERENCE_NUM_THREADS"] == str(variant.threads)
     assert parameters.get("HINT_BF16", "NO") == ("YES" if variant.precision == "bf16" else "NO")
     sizes = tuple(int(one) for one in parameters.get("STATIC_BATCH_SIZES", "").split(",") if one)
     assert sizes == variant.static_batch_sizes
 
 
+@given(VARIANTS)
+def test_every_batch_size_that_is_compiled_is_warmed_up(tiny_recipe: str, variant: Variant) -> None:
+    text = tiny_recipe.replace("max_batch_size = 2", "max_batch_size = 128")
+    recipe = parse_recipe(text)
+    rows = warm_up.zeros([tensor.spec for tensor in recipe.inputs])
+    config = serving_config(variant, "tiny", recipe, (1,), warm_up_rows=rows).message
+    sizes = [one.batch_size for one in config.model_warmup]
+    assert sizes == sorted(variant.static_batch_sizes or (1, 128))
+    # Only where a larger batch would be cut into pieces of several sizes.
+    is_cut = variant.static and 1 < variant.batch_size < 128
+    preferred = [variant.batch_size] if is_cut else []
+    assert list(config.dynamic_batching.preferred_batch_size) == preferred
+
+
 def test_a_config_names_the_labels_of_its_output(tiny_recipe: str) -> None:
     labelled = tiny_recipe.replace("shape = [4]", 'shape = [4]\nlabels = "labels.txt"')
-    config = serving_config(SMALL[0], "tiny", parse_recipe(labelled), 1)
-    assert config.label_files == (("logits", "labels.txt"),)
-    assert not serving_config(SMALL[0], "tiny", parse_recipe(tiny_recipe), 1).label_files
+    for text, labels in ((labelled, "labels.txt"), (tiny_recipe, "")):
+        config = serving_config(SMALL[0], "tiny", parse_recipe(text), (1,))
+        assert [output.label_filename for output in config.message.output] == [labels]

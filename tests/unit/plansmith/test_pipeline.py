@@ -43,6 +43,11 @@ def served(folder: Path) -> list[int]:
     return list(read_config(folder).version_policy.specific.versions)
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file in `folder`, by path."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def steps_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The steps that were begun since the last call, as told on stderr."""
     lines = capsys.readouterr().err.splitlines()
@@ -109,13 +114,13 @@ def test_a_changed_recipe_gives_the_next_version_and_keeps_the_one_before(
     model_folder: Path, run: Callable[..., Built], edit: Edit
 ) -> None:
     run()
-    before = {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()}
+    before = contents(model_folder / "1")
     edit("p99_ms = 100", "p99_ms = 50")
     found = run()
     assert found.changed
     assert (built(found).version, built(found).p99_ms) == (2, 50)
     assert served(model_folder) == [2]
-    assert {path.name: path.read_bytes() for path in (model_folder / "1").iterdir()} == before
+    assert contents(model_folder / "1") == before
 
 
 def test_a_forced_build_makes_everything_anew(

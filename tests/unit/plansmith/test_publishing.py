@@ -44,7 +44,14 @@ def served(folder: Path, target: str) -> list[int]:
 
 
 def files_of(folder: Path, version: int) -> set[str]:
-    return {path.name for path in (folder / str(version)).iterdir()} - {"manifest.json"}
+    """But for those that every version has."""
+    found = {path.name for path in (folder / str(version)).iterdir()}
+    return found - {"manifest.json", "golden.npz", "configs"}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file in `folder`, by path."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def assert_whole(folder: Path, version: int, build: TargetBuild) -> None:
@@ -112,13 +119,13 @@ def test_a_target_that_is_out_of_date_stays_served_from_its_version(
     two_targets: Path, run: Run, edit: Edit
 ) -> None:
     built(run())
-    before = {path.name: path.read_bytes() for path in (two_targets / "1").iterdir()}
+    before = contents(two_targets / "1")
     edit("p99_ms = 100", "p99_ms = 50")
     second = built(run(target=CPU))
     assert (second.version, second.targets) == (2, (CPU,))
     assert files_of(two_targets, 2) == set(IR)
     assert (served(two_targets, CPU), served(two_targets, RTX)) == ([2], [1])
-    assert {path.name: path.read_bytes() for path in (two_targets / "1").iterdir()} == before
+    assert contents(two_targets / "1") == before
     third = built(run())
     assert (third.version, third.targets) == (3, (CPU, RTX))
     assert served(two_targets, CPU) == served(two_targets, RTX) == [3]

@@ -19,10 +19,11 @@ import pytest
 
 from plansmith import recipe
 from plansmith.errors import PlansmithError, UnusableInput
-from plansmith.findings import Prediction, Report, headline, verdict
+from plansmith.findings import Prediction, Report, ServedModel, headline, verdict
 from plansmith.load_result import LoadResult, read
 from plansmith.manifest import Manifest, Trial
 from plansmith.report import METRICS, render_html, to_json, write
+from plansmith.showcase.calls import Showcase
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
 
@@ -88,9 +89,9 @@ def with_chosen(report: Report, **changes: object) -> Report:
 
 @pytest.fixture(scope="module")
 def lean(sample_report: Report) -> Report:
-    """The served target alone and without load runs: quicker to draw."""
+    """The served target alone, without load runs and real calls: quicker to draw."""
     manifest = replace(sample_report.manifest, builds=(sample_report.build,))
-    return replace(sample_report, manifest=manifest, loads=())
+    return replace(sample_report, manifest=manifest, loads=(), showcase=Showcase())
 
 
 def without_labels(report: Report) -> Report:
@@ -314,16 +315,21 @@ def test_plots_take_every_colour_and_font_from_the_page(sample_report: Report) -
 def test_text_from_outside_stays_text(sample_report: Report) -> None:
     shown = sample_report.predictions[0]
     rank = replace(shown.served[0], label=HOSTILE)
+    read = sample_report.showcase.page
+    assert read is not None
+    hostile_page = replace(read, lines=(replace(read.lines[0], text=HOSTILE),))
     hostile = with_chosen(sample_report, name=HOSTILE, runtime=HOSTILE, reason=HOSTILE)
     hostile = replace(
         hostile,
         server=HOSTILE,
         predictions=(replace(shown, title=HOSTILE, caption=HOSTILE, served=(rank,)),),
+        models=(replace(sample_report.models[0], model=HOSTILE, note=HOSTILE),),
+        showcase=Showcase(page=hostile_page),
         loads=(replace(sample_report.loads[0], url=HOSTILE, model=HOSTILE, reason=HOSTILE),),
     )
     page = Page(render_html(hostile))
     assert "script" not in page.tags
-    assert page.text.count(HOSTILE) >= 8
+    assert page.text.count(HOSTILE) >= 11
 
 
 def test_dollars_in_a_name_are_no_formula(lean: Report) -> None:
@@ -358,7 +364,8 @@ def test_a_run_without_a_success_has_no_latency(sample_report: Report) -> None:
 def test_a_single_slow_request_can_be_drawn(sample_report: Report) -> None:
     one = replace(sample_report.loads[0], sent=1, succeeded=1, histogram_us=((0, 1),))
     late = replace(one, histogram_us=((90_000_000, 1),))
-    assert render_html(replace(sample_report, loads=(one, late))).count("<svg") == 6
+    found = render_html(replace(sample_report, loads=(one, late), showcase=Showcase()))
+    assert found.count("<svg") == 6
 
 
 def test_a_run_without_an_slo_is_drawn_without_its_line(sample_report: Report) -> None:
@@ -381,7 +388,7 @@ def test_everything_kept_is_a_pass(sample_report: Report) -> None:
     assert verdict(sample_report) == (
         "pass",
         "The accuracy budget is kept. Served answers match FP32's within tolerance on 300 samples. "
-        "2 of 2 load runs keep the SLO.",
+        "2 of 2 load runs keep the SLO. 4 of 5 models of the repository gave golden answers.",
     )
 
 
@@ -389,11 +396,91 @@ def test_what_was_not_checked_is_unclear_and_no_pass(sample_report: Report) -> N
     assert verdict(replace(sample_report, served_check=None))[0] == "unclear"
     assert verdict(replace(sample_report, loads=()))[0] == "unclear"
     assert verdict(with_chosen(sample_report, fidelity=None))[0] == "unclear"
+    assert verdict(replace(sample_report, models=()))[0] == "unclear"
 
 
 def test_one_failed_run_fails_the_whole(sample_report: Report) -> None:
     failed = replace(sample_report.loads[1], verdict="fail")
     assert verdict(replace(sample_report, loads=(sample_report.loads[0], failed)))[0] == "fail"
+
+
+def test_one_model_of_the_repository_that_fails_fails_the_whole(sample_report: Report) -> None:
+    failed = replace(sample_report.models[2], failed=True, note="row 1: off by 2\nand more")
+    found = verdict(replace(sample_report, models=(*sample_report.models[:2], failed)))
+    assert found[0] == "fail"
+    assert (
+        "Not as they are to be in the repository: sentence_embedding (row 1: off by 2)." in found[1]
+    )
+
+
+def test_every_model_of_the_repository_has_a_row_with_its_kind_and_figures(page: Page) -> None:
+    text = page.text.replace("\u00a0", " ")
+    assert (
+        "efficientnet_lite0 openvino 3 64 0.0021 top-1 agreement 96.9 % 0.05 pass "
+        "older onnxruntime 1 not measured not checked not checked: no golden answers "
+        "sentence_embedding ensemble: sentence_tokenizer \u2192 sentence_encoder 3 8 3.1e-07 0.001 "
+        "pass speech_activity onnxruntime, keeps state 3 240 none 0.0001 pass "
+        "speech_segments python, streams its answers; calls speech_activity 3 2 none 0.033 pass"
+    ) in text
+
+
+def test_a_model_that_could_not_be_built_has_a_row_with_the_reason(lean: Report) -> None:
+    missing = ServedModel(
+        model="lost", version=None, kind=None, check=None, note="no module lost", failed=True
+    )
+    text = Page(render_html(replace(lean, models=(missing,)))).text
+    assert "lost none not measured fail no module lost" in text
+
+
+def test_sentences_are_a_matrix_of_cosines(page: Page) -> None:
+    assert "have 0.81 or more, all others at most 0.40." in page.text
+    assert "2. The hour is late. 0.81 1.00 0.40 3. Cats sleep. \u22120.03 0.40 1.00" in page.text
+
+
+def test_segments_of_speech_are_told_with_when_they_were_answered(page: Page) -> None:
+    assert "1 0.50 1.20 81.2 2 1.90 2.50 144" in page.text
+    assert "whole clip of 3.0 s; an answer for each segment, 172 ms for all of it." in page.text
+
+
+def test_a_clip_without_speech_says_so(lean: Report, sample_report: Report) -> None:
+    heard = sample_report.showcase.speech
+    assert heard is not None
+    silent = Showcase(speech=replace(heard, segments=()))
+    assert "no speech was found" in Page(render_html(replace(lean, showcase=silent))).text
+
+
+def test_what_was_read_is_told_line_by_line_and_whether_it_is_right(
+    page: Page, lean: Report, sample_report: Report
+) -> None:
+    text = page.text.replace("\u00a0", " ")
+    assert "1. Total due 99.1 % 2. 12.50EUR 95.0 %" in text
+    assert "What was read as it was written" in text
+    read = sample_report.showcase.page
+    assert read is not None
+    short = Showcase(page=replace(read, lines=read.lines[:1]))
+    text = Page(render_html(replace(lean, showcase=short))).text
+    assert "What was read differs from what was written" in text
+    assert "Written: Total due / 12.50 EUR" in text
+
+
+def test_what_the_repository_has_no_models_for_is_left_out(lean: Report) -> None:
+    text = Page(render_html(lean)).text
+    assert "Real calls" not in text
+    assert "Sentences by meaning" not in text
+
+
+def test_json_has_the_repository_and_the_calls_without_the_picture(sample_report: Report) -> None:
+    table = json.loads(to_json(sample_report))
+    assert [one["model"] for one in table["models"] if one["check"]] == [
+        *("efficientnet_lite0", "sentence_embedding", "speech_activity", "speech_segments")
+    ]
+    showcase = table["showcase"]
+    assert showcase["sentences"]["least_of_paraphrases"] == 0.8123
+    assert showcase["sentences"]["most_of_others"] == 0.4
+    assert [one["start_s"] for one in showcase["speech"]["segments"]] == [0.5, 1.9]
+    assert [line["text"] for line in showcase["page"]["lines"]] == ["Total due", "12.50EUR"]
+    assert showcase["page"]["is_right"]
+    assert "picture" not in showcase["page"]
 
 
 def test_json_gives_back_every_figure(sample_report: Report) -> None:

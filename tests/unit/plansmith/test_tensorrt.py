@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from plansmith import model_config
+import recipes
+from plansmith import warm_up
+from plansmith.config.message import ModelConfig, ServingConfig
+from plansmith.config.rendering import render_config
 from plansmith.engines.passport import BuildOptions, EnginePassport
 from plansmith.engines.profiles import InputShapes, Profile
 from plansmith.errors import LacksSomething, UnusableInput
@@ -21,27 +23,9 @@ from plansmith.recipe.parser import parse_recipe
 from plansmith.targets import tensorrt
 
 PROFILE = Profile(inputs=(InputShapes(name="x", min=(1, 8), opt=(2, 8), max=(2, 8)),))
-RECIPE = """\
-[source]
-onnx = "model.onnx"
-[input.x]
-dtype = "float32"
-shape = [8]
-[output.logits]
-dtype = "float32"
-shape = [4]
-labels = "labels.txt"
-[data]
-evaluation = "evaluation.npz"
-[budget]
-metric = "top1_agreement"
-max_drop = 0.02
-[slo]
-p99_ms = 100
-[targets]
-order = ["tensorrt"]
-max_batch_size = 2
-"""
+RECIPE = recipes.TINY.replace('["cpu"]', '["tensorrt"]').replace(
+    "shape = [4]", 'shape = [4]\nlabels = "labels.txt"'
+)
 
 
 def recipe(**changes: str) -> Recipe:
@@ -149,20 +133,14 @@ def test_building_without_a_gpu_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         )
 
 
-@pytest.fixture
-def read_back() -> Callable[[model_config.ModelConfig], model_config_pb2.ModelConfig]:
-    """Through Triton's own protobuf message, so that a misspelt field cannot pass."""
-    return lambda config: text_format.Parse(
-        model_config.render(config), model_config_pb2.ModelConfig()
-    )
+def read_back(config: ServingConfig) -> ModelConfig:
+    """Through the text and Triton's own protobuf message, so that a misspelt field cannot pass."""
+    return text_format.Parse(render_config(config), ModelConfig())
 
 
-ReadBack = Callable[[model_config.ModelConfig], model_config_pb2.ModelConfig]
-
-
-def test_each_gpu_is_served_the_engine_that_was_built_for_it(read_back: ReadBack) -> None:
+def test_each_gpu_is_served_the_engine_that_was_built_for_it() -> None:
     passports = [passport("8.6"), passport("12.0")]
-    read = read_back(tensorrt.serving_config(passports, "digits", recipe(), 3))
+    read = read_back(tensorrt.serving_config(passports, "digits", recipe(), (3,)))
     assert dict(read.cc_model_filenames) == {"8.6": "model-cc86.plan", "12.0": "model-cc120.plan"}
     assert read.default_model_filename == "model-cc86.plan"
     assert (read.backend, read.max_batch_size) == ("tensorrt", 2)
@@ -174,29 +152,45 @@ def test_each_gpu_is_served_the_engine_that_was_built_for_it(read_back: ReadBack
     assert read.output[0].label_filename == "labels.txt"
 
 
-def test_a_plan_of_the_usual_name_needs_no_default(read_back: ReadBack) -> None:
-    config = tensorrt.serving_config([passport("8.6", "model.plan")], "digits", recipe(), 1)
+def test_a_plan_of_the_usual_name_needs_no_default() -> None:
+    config = tensorrt.serving_config([passport("8.6", "model.plan")], "digits", recipe(), (1,))
     assert read_back(config).default_model_filename == ""
 
 
 def test_no_batch_is_served_that_an_engine_does_not_take() -> None:
     larger = recipe(**{"max_batch_size = 2": "max_batch_size = 64"})
-    assert tensorrt.serving_config([passport("8.6")], "digits", larger, 1).max_batch_size == 2
+    assert (
+        tensorrt.serving_config([passport("8.6")], "digits", larger, (1,)).message.max_batch_size
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8))]
+)
+def test_cuda_graphs_and_warm_up_are_of_the_same_sizes(limit: int, sizes: tuple[int, ...]) -> None:
+    assert tensorrt.batch_sizes(limit) == sizes
+    asked = recipe(**{"max_batch_size = 2": "max_batch_size = 2\n\n[serving]\ncuda_graphs = true"})
+    rows = warm_up.zeros([tensor.spec for tensor in asked.inputs])
+    built = [passport("8.6")]
+    config = tensorrt.serving_config(built, "digits", asked, (1,), warm_up_rows=rows).message
+    graphs = [one.batch_size for one in config.optimization.cuda.graph_spec]
+    assert graphs == [one.batch_size for one in config.model_warmup] == [1, 2]
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float64"])
 def test_a_type_that_tensorrt_lacks_is_told(dtype: str) -> None:
     changed = recipe(**{'dtype = "float32"\nshape = [8]': f'dtype = "{dtype}"\nshape = [8]'})
     with pytest.raises(UnusableInput, match=f"x: TensorRT has no {dtype}"):
-        tensorrt.serving_config([passport("8.6")], "digits", changed, 1)
+        tensorrt.serving_config([passport("8.6")], "digits", changed, (1,))
 
 
 def test_nothing_to_serve_is_a_bug() -> None:
     with pytest.raises(ValueError, match="no engine"):
-        tensorrt.serving_config([], "digits", recipe(), 1)
+        tensorrt.serving_config([], "digits", recipe(), (1,))
 
 
 def test_two_engines_for_one_gpu_cannot_be_served() -> None:
     both = [passport("8.6"), replace(passport("8.6"), file="model.plan")]
     with pytest.raises(ValueError, match="one compute capability"):
-        tensorrt.serving_config(both, "digits", recipe(), 1)
+        tensorrt.serving_config(both, "digits", recipe(), (1,))

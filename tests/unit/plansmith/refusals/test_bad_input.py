@@ -39,7 +39,8 @@ def run(folder: Path, cache: Cache) -> Built:
 
 def published(folder: Path) -> dict[str, bytes]:
     """Every file that a build writes, by its path in the model's folder."""
-    files = [*folder.glob("*.pbtxt"), *folder.glob("configs/*"), *folder.glob("[0-9]*/*")]
+    found = [*folder.glob("*.pbtxt"), *folder.glob("configs/*"), *folder.glob("[0-9]*/**/*")]
+    files = [path for path in found if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -209,6 +210,14 @@ def test_a_function_that_raises_is_told_with_its_line(
     message = refused()
     assert message.startswith(f"{folder / 'source.py'}:2: 'source.py:evaluation' failed with ")
     assert "KeyError: 'rows'" in message
+
+
+def test_a_function_that_ends_the_process_is_told_too(
+    folder: Path, refused: Callable[..., str]
+) -> None:
+    (folder / "source.py").write_text("import sys\n\nsys.exit(0)\n")
+    edit(folder, '"evaluation.npy"', '"source.py:evaluation"')
+    assert "'source.py:evaluation' failed with SystemExit: 0" in refused()
 
 
 def test_a_labels_file_for_another_number_of_classes(

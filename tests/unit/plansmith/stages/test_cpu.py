@@ -91,6 +91,6 @@ def test_the_config_is_that_of_the_machine_that_measured(
     # A variant that only a machine of so many cores has.
     chosen = replace(build.chosen, name="fp32-s99t99-b1")
     build = replace(build, machine=replace(build.machine, cores=99), trials=(chosen,))
-    config = cpu.serving_config(prepare(model_folder, None, Plan()), build, 3)
-    assert sum(group.count for group in config.instance_groups) == 99
-    assert config.served_version == 3
+    config = cpu.serving_config(prepare(model_folder, None, Plan()), build, (3,), ())
+    assert sum(group.count for group in config.message.instance_group) == 99
+    assert list(config.message.version_policy.specific.versions) == [3]
