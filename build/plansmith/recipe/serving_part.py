@@ -48,7 +48,8 @@ _OF_THE_QUEUE = (
     "allow_timeout_override",
     "preserve_ordering",
 )
-_OF_TENSORRT = ("cuda_graphs", "busy_wait_events", "output_copy_stream", "eager_batching")
+_FLAGS_OF_TENSORRT = ("cuda_graphs", "busy_wait_events", "output_copy_stream", "eager_batching")
+_OF_TENSORRT = ("gpu_instances", *_FLAGS_OF_TENSORRT)
 _OF_VERSIONS = ("serve_versions", "keep_versions")
 KEYS = (
     *_OF_THE_QUEUE,
@@ -111,14 +112,15 @@ def _queue(reader: Reader, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rest(reader: Reader, table: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    flags = ("allow_timeout_override", "preserve_ordering", "response_cache", *_OF_TENSORRT)
+    flags = ("allow_timeout_override", "preserve_ordering", "response_cache", *_FLAGS_OF_TENSORRT)
     for name in flags:
         found |= _one(reader, table, name, as_flag, "true or false")
     for name in _OF_VERSIONS:
         found |= _one(reader, table, name, as_count, "a whole number from 1")
     expected = 'a table of texts by word, for instance { team = "vision" }'
     found |= _one(reader, table, "metric_tags", _tags, expected)
-    found |= _one(reader, table, "instances", _whole(1, MAX_INSTANCES), INSTANCES)
+    for name in ("instances", "gpu_instances"):
+        found |= _one(reader, table, name, _whole(1, MAX_INSTANCES), INSTANCES)
     if "warm_up" in table:
         place = ("serving", "warm_up")
         found |= _present(place, reader.choice(table, place, WARM_UPS))

@@ -41,8 +41,8 @@ class Serving:
     versions are served side by side, `keep_versions` how many stay on disk (None: as many as
     repository.KEEP_VERSIONS). `instances` are those of a model that is served as it is; of an
     optimised one they are what was measured to be best.
-    `cuda_graphs`, `busy_wait_events`, `output_copy_stream` and `eager_batching` concern targets of
-    TensorRT alone.
+    `gpu_instances` (on each GPU), `cuda_graphs`, `busy_wait_events`, `output_copy_stream` and
+    `eager_batching` concern targets of TensorRT alone.
     """
 
     priority_levels: int = 0
@@ -59,6 +59,7 @@ class Serving:
     rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     warm_up: str = "samples"
     instances: int = 1
+    gpu_instances: int = 1
     cuda_graphs: bool = False
     busy_wait_events: bool = False
     output_copy_stream: bool = False

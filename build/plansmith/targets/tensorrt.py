@@ -176,15 +176,14 @@ def serving_config(
     recipe: Recipe,
     versions: tuple[int, ...],
     *,
-    instances: int = 1,
     library: Library = TENSORRT,
     warm_up_rows: tuple[WarmUpRow, ...] = (),
     reasons: Mapping[FieldPath, str] | None = None,
 ) -> ServingConfig:
     """How Triton is to serve these engines, each on the GPUs that it was built for.
 
-    `instances` are those on each GPU. On a GPU that no engine was built for, the server tries the
-    first one and says why it does not load. `reasons` are told as comments.
+    On a GPU that no engine was built for, the server tries the first one and says why it does not
+    load. `reasons` are told as comments.
     """
     check_tensors(recipe, library)
     if not passports:
@@ -203,7 +202,7 @@ def serving_config(
             versions=versions,
             serving=recipe.serving,
             # No preferred sizes: the one profile takes any batch.
-            instances=(Instances(count=instances, kind="KIND_GPU"),),
+            instances=(Instances(count=recipe.serving.gpu_instances, kind="KIND_GPU"),),
             labels=tuple((one.spec.name, one.labels) for one in recipe.outputs if one.labels),
             default_model_filename=None if default == "model.plan" else default,
             cc_model_filenames=tuple(files),

@@ -178,6 +178,14 @@ def test_cuda_graphs_and_warm_up_are_of_the_same_sizes(limit: int, sizes: tuple[
     assert graphs == [one.batch_size for one in config.model_warmup] == [1, 2]
 
 
+def test_instances_on_each_gpu_are_the_recipes() -> None:
+    asked = recipe(**{"max_batch_size = 2": "max_batch_size = 2\n\n[serving]\ngpu_instances = 3"})
+    config = tensorrt.serving_config([passport("8.6")], "digits", asked, (1,)).message
+    assert [(one.count, one.kind) for one in config.instance_group] == [
+        (3, config.instance_group[0].KIND_GPU)
+    ]
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "float64"])
 def test_a_type_that_tensorrt_lacks_is_told(dtype: str) -> None:
     changed = recipe(**{'dtype = "float32"\nshape = [8]': f'dtype = "{dtype}"\nshape = [8]'})
