@@ -138,6 +138,17 @@ def _input_missing(case: ConfigCase) -> Iterator[Hit]:
             yield Hit(path=path, message=message, fix=fix, severity=severity)
 
 
+def _empty(case: ConfigCase) -> Iterator[Hit]:
+    config = case.message
+    if config.max_batch_size < 1 or any(not one.optional for one in config.input):
+        return
+    for index, sample in enumerate(config.model_warmup):
+        if sample.batch_size and not sample.inputs:
+            message = f"warm-up '{sample.name}' has no input: nothing tells its rows"
+            fix = "give an input, or take the warm-up out"
+            yield Hit(path=("model_warmup", index), message=message, fix=fix)
+
+
 def _random_integers(case: ConfigCase) -> Iterator[Hit]:
     for path, _, name, one in _samples(case):
         kind = type_name(one, one.data_type)
@@ -182,6 +193,13 @@ RULES = (
         about="A warm-up's data type is that of its input.",
         source=_INSTANCE,
         of_config=_type,
+    ),
+    Rule(
+        id="warmup-empty",
+        severity=ERROR,
+        about="A warm-up of a batching model has an input, which tells the number of rows.",
+        source=_INSTANCE,
+        of_config=_empty,
     ),
     Rule(
         id="warmup-data",

@@ -221,6 +221,11 @@ SEEDS = (
          ' dims: [ 3 ] zero_data: true } } } ]', also=("warmup-input-missing",)),
     Seed("warmup-input-missing", T, at="model_warmup",
          new='model_warmup [ { name: "w" batch_size: 1 } ]'),
+    Seed("warmup-empty", "bare/config.pbtxt", at='{ name: "w"',
+         files={"bare/1/model.py": "one byte",
+         "bare/config.pbtxt": '=backend: "python" max_batch_size: 1\n'
+         'output [ { name: "y" data_type: TYPE_FP32 dims: [ 2 ] } ]\n'
+         'model_warmup [\n  { name: "w" batch_size: 1 } ]'}),
     Seed("warmup-random-integers", P, 'input_data_file: "mask"', "random_data: true",
          at='inputs {\n      key: "mask"'),
     # Sequences
