@@ -91,9 +91,14 @@ def connected(url: str, timeout_s: float) -> Generator[Client, None, None]:
 
 
 def _ranks(metadata: ModelMetadata) -> bool:
-    """Whether the only output may be class scores: one row of them for each item."""
+    """Whether the only output may be class scores: one row of numbers for each item, at once."""
+    from plansmith_client.classification import RANKED_DTYPES
+
+    if metadata.decoupled or len(metadata.outputs) != 1:
+        return False
+    (output,) = metadata.outputs
     rank = 2 if metadata.max_batch_size else 1
-    return len(metadata.outputs) == 1 and len(metadata.outputs[0].shape) == rank
+    return output.dtype in RANKED_DTYPES and len(output.shape) == rank
 
 
 def read_input(file: Path, metadata: ModelMetadata) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from plansmith.cache import key_of
 from plansmith.manifest import Machine
@@ -43,7 +44,7 @@ class StageKey:
     stage: str
     parts: Mapping[str, str]
 
-    @property
+    @cached_property
     def key(self) -> str:
         flat = [STAGE_VERSION, self.stage]
         return key_of([*flat, *(word for pair in sorted(self.parts.items()) for word in pair)])

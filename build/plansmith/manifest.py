@@ -193,25 +193,34 @@ def is_whole(text: bytes) -> bool:
 
 def read(path: Path) -> Manifest:
     """The manifest at `path`; raises UnusableInput where it is missing or not one of ours."""
-    schema = schema_of(path)
-    if schema != SCHEMA:
+    found = _read(path)
+    if isinstance(found, int):
         raise UnusableInput(
-            f"{path}: has schema {schema}, this plansmith reads {SCHEMA}; use the plansmith "
+            f"{path}: has schema {found}, this plansmith reads {SCHEMA}; use the plansmith "
             f"that wrote it, or remove {path.parent} and build again"
         )
-    return _decode(path, Manifest)
+    return found
 
 
-def schema_of(path: Path) -> int:
-    """The schema of the manifest at `path`, ours or not; raises as `read` does."""
-    return _decode(path, _Schema).schema
+def read_if_ours(path: Path) -> Manifest | None:
+    """The manifest at `path`, None for one of another schema; raises as `read` does else."""
+    found = _read(path)
+    return None if isinstance(found, int) else found
 
 
-def _decode(path: Path, kind: type[_Kind]) -> _Kind:
+def _read(path: Path) -> Manifest | int:
+    """The manifest at `path`, or the schema that it has instead of ours."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        text = path.read_bytes()
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}; build it first") from error
+    schema = _decode(path, text, _Schema).schema
+    return _decode(path, text, Manifest) if schema == SCHEMA else schema
+
+
+def _decode(path: Path, text: bytes, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnusableInput(
             f"{path}: not a version's manifest: {error}; remove {path.parent} and build again"

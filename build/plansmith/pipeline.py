@@ -266,9 +266,9 @@ def stage_keys(job: AnyJob) -> tuple[StageKey, ...]:
     common = (
         shared.data,
         shared.export,
+        shared.clean,
         shared.reference,
         shared.calibration,
-        shared.clean,
         shared.prune,
     )
     per_target = [

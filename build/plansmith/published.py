@@ -8,7 +8,7 @@ from plansmith.errors import BadRecipe, UnusableInput
 from plansmith.recipe.files import RECIPE_FILE
 from plansmith.recipe.parser import parse_recipe
 from plansmith.recipe.words import TARGETS
-from plansmith.repository import CONFIG_FILE, CONFIGS, is_version
+from plansmith.repository import CONFIG_FILE, CONFIGS, version_folders
 
 
 def check_published(repository: Path, config_name: str) -> None:
@@ -35,7 +35,7 @@ def check_published(repository: Path, config_name: str) -> None:
 
 def _problem(model: Path, config_name: str) -> str | None:
     """Why `model` cannot be served so, and what helps; None where it can."""
-    if not any(entry.is_dir() and is_version(entry.name) for entry in model.iterdir()):
+    if not version_folders(model):
         return f"{model}: no version has been published yet; run `make build`"
     config = model / CONFIGS / f"{config_name}.pbtxt"
     if config.is_file():

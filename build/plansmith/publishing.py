@@ -8,6 +8,7 @@ built stays served from the version that has it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from plansmith import manifest, repository, warm_up
 from plansmith.config.rendering import render_config
 from plansmith.config.served import WarmUpRow
+from plansmith.errors import UnusableInput
 from plansmith.golden import file
 from plansmith.job import AnyJob, Job
 from plansmith.manifest import FileDigest, Manifest, TargetBuild
@@ -51,12 +53,20 @@ def is_settled(job: AnyJob, target: str, version: int) -> bool:
 
 
 def serve_again(job: AnyJob, versions: Mapping[str, Manifest]) -> None:
-    """Writes the configs of complete versions, by target."""
+    """Writes the configs of complete versions, by target.
+
+    Those that a version keeps, which `verify` holds them against: made anew they would be for this
+    machine's cores. Where it keeps none, an older plansmith's or a damaged one, they are made anew.
+    """
     place = ModelFolder(path=job.folder)
     for target, found in versions.items():
         folder = place.path / str(found.version)
         rows = warm_up.rows_of_version(folder, found.inputs)
+        # Made in any case: with them come the warm-up files.
         texts = _configs(job, found, [target], rows)
+        with suppress(UnusableInput):
+            kept = place.kept_configs(found.version)
+            texts = {name: kept.get(name, text) for name, text in texts.items()}
         repository.switch(place, found.version, texts, "published")
 
 

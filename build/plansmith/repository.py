@@ -41,13 +41,8 @@ class ModelFolder:
         """The numbers of complete versions, ascending."""
         if not self.path.is_dir():
             return ()
-        return tuple(
-            sorted(
-                int(entry.name)
-                for entry in self.path.iterdir()
-                if is_version(entry.name) and (entry / manifest.FILE_NAME).is_file()
-            )
-        )
+        found = version_folders(self.path)
+        return tuple(int(one.name) for one in found if (one / manifest.FILE_NAME).is_file())
 
     def latest(self, target: str | None = None) -> Manifest | None:
         """The manifest of the newest version (that was built for `target`), or None.
@@ -55,20 +50,22 @@ class ModelFolder:
         Versions of another schema are passed over: they are served as they are.
         """
         for version in reversed(self.versions()):
-            if manifest.schema_of(self._manifest_file(version)) != manifest.SCHEMA:
-                continue
-            found = self.manifest(version)
-            if target is None or target in found.targets:
+            found = self.manifest_if_ours(version)
+            if found is not None and (target is None or target in found.targets):
                 return found
         return None
 
     def targets(self, version: int) -> tuple[str, ...]:
         """What `version` was built for; nothing for one of another schema."""
-        is_ours = manifest.schema_of(self._manifest_file(version)) == manifest.SCHEMA
-        return self.manifest(version).targets if is_ours else ()
+        found = self.manifest_if_ours(version)
+        return found.targets if found else ()
 
     def manifest(self, version: int) -> Manifest:
         return manifest.read(self._manifest_file(version))
+
+    def manifest_if_ours(self, version: int) -> Manifest | None:
+        """None for a version of another schema."""
+        return manifest.read_if_ours(self._manifest_file(version))
 
     def _manifest_file(self, version: int) -> Path:
         return self.path / str(version) / manifest.FILE_NAME
@@ -125,6 +122,21 @@ class ModelFolder:
 def is_version(name: str) -> bool:
     """Whether Triton takes a folder of that name for a version: none that begins with 0."""
     return name.isascii() and name.isdecimal() and not name.startswith("0")
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """Those of a model that Triton takes for versions, with a manifest or without; by number."""
+    found = [path for path in folder.iterdir() if path.is_dir() and is_version(path.name)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def config_for(folder: Path, target: str) -> str | None:
+    """The config that a server of `target` reads of the model, by path in `folder`; None: none.
+
+    As Triton chooses: --model-config-name falls back to config.pbtxt, for each model.
+    """
+    named = (f"{CONFIGS}/{target}.pbtxt", CONFIG_FILE)
+    return next((one for one in named if (folder / one).is_file()), None)
 
 
 def _named(config: Path) -> tuple[int, ...] | None:

@@ -101,7 +101,8 @@ def serving(
     """`repository` served with each model's configs/<config_name>.pbtxt, ready; stopped on leaving.
 
     `models`: only these of it; none means all. `control`: its callers may load and unload models,
-    by files of their own too, which may be code; it still listens on loopback only.
+    by files of their own too, which may be code; it still listens on loopback only. With `models`
+    they may in any case: Triton takes a choice of models under that control alone.
     Raises LacksSomething where a port is taken, PlansmithError where the server does not get
     ready; its log, a new file in `logs`, is named and its errors are quoted. Main thread only.
     """

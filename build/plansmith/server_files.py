@@ -144,8 +144,6 @@ def assemble(environment: ServerEnvironment, backends: Path, cache: Cache) -> Se
             # The stub asks `python` on PATH where its packages are.
             "PATH": f"{environment.python.parent}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(environment.site),
-            # Models' modules are in published versions, to which nothing may be added.
-            "PYTHONDONTWRITEBYTECODE": "1",
         },
         release=environment.release,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # numpy name → Triton config name; "bytes" and "bfloat16" are our own names.
@@ -39,3 +40,10 @@ class TensorSpec:
             raise ValueError(f"{self.dtype!r} is not one of {', '.join(TRITON_DTYPES)}")
         if not self.shape or any(size == 0 or size < -1 for size in self.shape):
             raise ValueError(f"shape {list(self.shape)}: each size is positive, or -1 for free")
+
+
+def compatible(left: Sequence[int], right: Sequence[int]) -> bool:
+    """Whether two shapes can be one: the same rank, and sizes equal or free."""
+    return len(left) == len(right) and all(
+        a == b or -1 in (a, b) for a, b in zip(left, right, strict=True)
+    )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from plansmith import manifest
 from plansmith.errors import UnusableInput
 from plansmith.integrity import beside
 from plansmith.integrity.version import Demand, check_version
-from plansmith.repository import CONFIG_FILE, CONFIGS, KEPT_CONFIGS, is_version
+from plansmith.repository import CONFIGS, KEPT_CONFIGS, config_for, digest, version_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +89,7 @@ def verify_served(repository: Path, target: str, demand: Demand | None = None) -
     configs: dict[Path, tuple[str, ...]] = {}
     for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
         there = version_folders(folder)
-        # As Triton chooses: --model-config-name falls back to config.pbtxt, for each model.
-        named = (f"{CONFIGS}/{target}.pbtxt", CONFIG_FILE)
-        config = next((one for one in named if (folder / one).is_file()), None)
+        config = config_for(folder, target)
         if config is not None and there:
             served = _served(folder, config, there)
             ours = [path for path in served if _is_ours(path)]
@@ -98,19 +97,14 @@ def verify_served(repository: Path, target: str, demand: Demand | None = None) -
             configs[folder] = (config,)
         elif there and asked.must_be_signed:
             # It may load nevertheless: Triton makes up a config for some kinds of models.
-            raise UnusableInput(f"{folder / named[0]}: no such file; build it, or remove {folder}")
+            wanted = folder / CONFIGS / f"{target}.pbtxt"
+            raise UnusableInput(f"{wanted}: no such file; build it, or remove {folder}")
     return _verify(versions, configs, asked)
 
 
 def _is_ours(version: Path) -> bool:
     # A copy that was broken off may lack the manifest alone; no other tool keeps configs there.
     return (version / manifest.FILE_NAME).exists() or (version / KEPT_CONFIGS).is_dir()
-
-
-def version_folders(folder: Path) -> list[Path]:
-    """Those that Triton takes for versions, with a manifest or without; by number."""
-    found = [path for path in folder.iterdir() if path.is_dir() and is_version(path.name)]
-    return sorted(found, key=lambda path: int(path.name))
 
 
 def _served(folder: Path, config: str, there: Sequence[Path]) -> list[Path]:
@@ -157,6 +151,7 @@ def _verify(
 def _beside(folder: Path, configs: Sequence[str], demand: Demand) -> list[VersionFault]:
     there = [int(path.name) for path in version_folders(folder)]
     found: dict[str, str] = {}
+    digest_of = cache(digest)
     for config in configs:
         try:
             what = beside.read_served(folder, config, there)
@@ -164,8 +159,9 @@ def _beside(folder: Path, configs: Sequence[str], demand: Demand) -> list[Versio
             detail = str(error).removeprefix(f"{folder / config}:").strip()
             found[config] = f"is no model configuration: {detail}; publish again"
             continue
-        for fault in beside.faults_beside(folder, config, what, strict=demand.must_be_signed):
-            found[fault.file] = fault.message
+        strict = demand.must_be_signed
+        faults = beside.faults_beside(folder, config, what, strict=strict, digest_of=digest_of)
+        found |= {fault.file: fault.message for fault in faults}
     return [
         VersionFault(model=folder.name, version=None, file=file, message=message)
         for file, message in found.items()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plansmith.config.served import WarmUpRow, WarmUpTensor
 from plansmith.errors import PlansmithError
-from plansmith.tensors import TensorSpec
+from plansmith.tensors import TensorSpec, compatible
 from plansmith.versions.disk import replace_bytes
 
 
@@ -64,10 +64,7 @@ def zeros(inputs: Sequence[TensorSpec]) -> tuple[WarmUpRow, ...]:
 
 def _tensor(spec: TensorSpec, value: NDArray[Any]) -> WarmUpTensor | None:
     shape = tuple(value.shape)
-    fits = len(shape) == len(spec.shape) and all(
-        want in (-1, got) and got > 0 for want, got in zip(spec.shape, shape, strict=True)
-    )
-    if not fits:
+    if 0 in shape or not compatible(spec.shape, shape):
         return None
     if spec.dtype == "bytes":
         content = _packed(value) if value.dtype.hasobject else None

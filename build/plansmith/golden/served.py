@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from plansmith.golden.check import check_model
 from plansmith.golden.evaluation import allowed
 from plansmith.integrity.beside import read_served
 from plansmith.progress import Step
-from plansmith.repository import CONFIG_FILE, CONFIGS, is_version
+from plansmith.repository import config_for, version_folders
 
 if TYPE_CHECKING:
     from plansmith_client import Client
@@ -106,7 +106,7 @@ def check_version(
 def _check_folder(client: Client, folder: Path, target: str, step: Step) -> Iterator[ModelCheck]:
     from plansmith_client import ModelNotFound
 
-    named = [int(one.name) for one in folder.iterdir() if one.is_dir() and is_version(one.name)]
+    named = [int(one.name) for one in version_folders(folder)]
     wanted = _served_by_config(folder, target, named)
     try:
         served = client.model(folder.name).metadata().versions
@@ -127,12 +127,9 @@ def _check_folder(client: Client, folder: Path, target: str, step: Step) -> Iter
             yield _checked(client, folder, version, target, step)
 
 
-def _served_by_config(folder: Path, target: str, versions: Iterable[int]) -> tuple[int, ...]:
-    """As Triton chooses: --model-config-name falls back to config.pbtxt, for each model."""
-    for config in (f"{CONFIGS}/{target}.pbtxt", CONFIG_FILE):
-        if (folder / config).is_file():
-            return tuple(read_served(folder, config, versions).versions)
-    return ()
+def _served_by_config(folder: Path, target: str, versions: Sequence[int]) -> tuple[int, ...]:
+    config = config_for(folder, target)
+    return () if config is None else read_served(folder, config, versions).versions
 
 
 def _checked(client: Client, folder: Path, version: int, target: str, step: Step) -> ModelCheck:

@@ -8,15 +8,18 @@ states) must be as the version's manifest says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from plansmith import manifest
 from plansmith.engines.integrity import Fault
 from plansmith.errors import UnusableInput
 from plansmith.integrity.served import Served, served
-from plansmith.manifest import Manifest
+from plansmith.manifest import FileDigest, Manifest
 from plansmith.repository import CONFIG_FILE, CONFIGS, KEPT_CONFIGS, digest
+
+DigestOf: TypeAlias = Callable[[Path, str], FileDigest]
 
 
 def read_served(folder: Path, config: str, versions: Iterable[int]) -> Served:
@@ -39,10 +42,13 @@ def config_files(folder: Path) -> tuple[str, ...]:
     return (CONFIG_FILE, *named) if (folder / CONFIG_FILE).is_file() else tuple(named)
 
 
-def faults_beside(folder: Path, config: str, what: Served, *, strict: bool) -> tuple[Fault, ...]:
+def faults_beside(
+    folder: Path, config: str, what: Served, *, strict: bool, digest_of: DigestOf = digest
+) -> tuple[Fault, ...]:
     """What is wrong with the file `config` and those that it names; by path in `folder`.
 
-    `strict`: what no digest and no copy is kept of is a fault too. Raises OSError.
+    `strict`: what no digest and no copy is kept of is a fault too. `digest_of` may remember files:
+    several configs name the same ones, and one may be a whole environment. Raises OSError.
     """
     library = [
         Fault(file=path.name, message="is code that a server would load as a backend; remove it")
@@ -59,7 +65,7 @@ def faults_beside(folder: Path, config: str, what: Served, *, strict: bool) -> t
     except UnusableInput:
         # The version's own fault.
         return tuple(found)
-    return (*found, *_named_faults(folder, what.files, read, strict=strict))
+    return (*found, *_named_faults(folder, what.files, read, digest_of, strict=strict))
 
 
 def _config_fault(folder: Path, config: str, place: Path, *, strict: bool) -> Sequence[Fault]:
@@ -77,7 +83,7 @@ def _config_fault(folder: Path, config: str, place: Path, *, strict: bool) -> Se
 
 
 def _named_faults(
-    folder: Path, files: Sequence[str], read: Manifest, *, strict: bool
+    folder: Path, files: Sequence[str], read: Manifest, digest_of: DigestOf, *, strict: bool
 ) -> Sequence[Fault]:
     recorded = {one.path: one for one in (*read.sources, *read.served)}
     faults: list[Fault] = []
@@ -89,7 +95,7 @@ def _named_faults(
                 faults.append(Fault(file=name, message=f"{message}; publish the model again"))
         elif not path.is_file():
             faults.append(Fault(file=name, message="is missing; copy it again"))
-        elif digest(path, name) != recorded[name]:
+        elif digest_of(path, name) != recorded[name]:
             message = f"has been changed since version {read.version} was published"
             faults.append(Fault(file=name, message=f"{message}; copy it again, or publish anew"))
     return faults

@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -132,9 +132,10 @@ class Verifying:
             )
             self._config.use_certificate_verifier(certificate_chain=trust.certificates)
 
-    def faults(self, folder: Path) -> tuple[Fault, ...]:
+    def faults(self, folder: Path, known: Mapping[str, str] | None = None) -> tuple[Fault, ...]:
         """What is wrong with the signature of `folder`, which has one, or not as it was signed.
 
+        `known` are SHA-256 of files of `folder`, by path there, that need not be read again.
         Raises OSError where a file cannot be read.
         """
         path = folder / SIGNATURE_FILE
@@ -147,15 +148,16 @@ class Verifying:
         refused = self._refusal(folder, path) or self._chain_fault(said)
         if refused is not None:
             return (Fault(file=SIGNATURE_FILE, message=refused),)
-        return _unlike(folder, said.digests)
+        return _unlike(folder, said.digests, known or {})
 
     def _refusal(self, folder: Path, path: Path) -> str | None:
         """Why the signature does not hold; None where it does, whether for these files or not."""
         with _quiet():
             from cryptography.exceptions import InvalidSignature
 
-            # Its own of each version: what a signature says is to be left out is added to it.
-            self._config.set_hashing_config(_hashing())
+            # A new one each time: what a signature says is to be left out is added to it. No file
+            # is hashed here: _unlike looks at all of them.
+            self._config.set_hashing_config(_hashing(left_out="."))
             try:
                 self._config.verify(folder, path)
             except OSError:
@@ -179,14 +181,15 @@ class Verifying:
         return "has a certificate that does not belong to its chain; sign the version again"
 
 
-def _unlike(folder: Path, digests: dict[str, str]) -> tuple[Fault, ...]:
+def _unlike(
+    folder: Path, digests: Mapping[str, str], known: Mapping[str, str]
+) -> tuple[Fault, ...]:
     """Every file of `folder` that is not as an authentic signature says."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != SIGNATURE_FILE:
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = known.get(name) or _sha256(path)
     messages = {name: "is missing, but was signed" for name in digests.keys() - found.keys()}
     messages |= {name: "is not signed" for name in found.keys() - digests.keys()}
     messages |= {
@@ -200,11 +203,16 @@ def _unlike(folder: Path, digests: dict[str, str]) -> tuple[Fault, ...]:
     )
 
 
-def _hashing() -> hashing.Config:
-    """Every file but the signature itself; by default model_signing leaves out Git's, too."""
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hashing(left_out: str = SIGNATURE_FILE) -> hashing.Config:
+    """Every file but what is `left_out`; by default model_signing leaves out Git's, too."""
     from model_signing import hashing
 
-    return hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
+    return hashing.Config().set_ignored_paths(paths=[left_out], ignore_git_paths=False)
 
 
 def _check_certificate(signer: Signer, certificate: Path) -> None:

@@ -43,7 +43,7 @@ def check_version(folder: Path, demand: Demand) -> Checked:
     present, faults = _entries(folder)
     has_only_files = not faults
     path = folder / manifest.FILE_NAME
-    recorded = 0
+    recorded, known = 0, dict[str, str]()
     try:
         read = manifest.read(path)
     except UnusableInput as error:
@@ -51,6 +51,8 @@ def check_version(folder: Path, demand: Demand) -> Checked:
     else:
         recorded = len(read.files)
         faults += _unlike(folder, read, present)
+        unlike = {fault.file for fault in faults}
+        known = {one.path: one.sha256 for one in read.files if one.path not in unlike}
     for name in sorted(present):
         if (what := pickle_like(folder / name)) is not None:
             message = f"{what}: reading a pickle runs code; publish the model in another format"
@@ -58,7 +60,8 @@ def check_version(folder: Path, demand: Demand) -> Checked:
     signed = SIGNATURE_FILE in present
     if signed and demand.verifying is not None and has_only_files:
         named = {fault.file for fault in faults}
-        faults += [one for one in demand.verifying.faults(folder) if one.file not in named]
+        found = demand.verifying.faults(folder, known)
+        faults += [one for one in found if one.file not in named]
     elif not signed and demand.must_be_signed:
         message = "is missing: the version is not signed; run `plansmith sign`"
         faults.append(Fault(file=SIGNATURE_FILE, message=message))

@@ -12,7 +12,7 @@ from plansmith.errors import UnusableInput
 from plansmith.golden.file import MAX_BYTES, Column, GoldenAnswers, rows_that_fit
 from plansmith.measure import spread_out
 from plansmith.recipe.plain_words import PlainRecipe
-from plansmith.tensors import TensorSpec
+from plansmith.tensors import TensorSpec, compatible
 
 KEYS = ("inputs", "outputs", "sequence", "responses")
 # Of sequences: enough for state to have an effect; they are cut, not thinned.
@@ -91,11 +91,8 @@ def _column(raw: Any, spec: TensorSpec, place: str) -> Column:
         raise UnusableInput(f"{place} is {_kind(raw)}; expected an array, or a list of arrays")
     rows = [_row(row, spec) for row in cast("Iterable[Any]", raw)]
     for number, row in enumerate(rows):
-        fits = row.ndim == len(spec.shape) and all(
-            size in (-1, have) for size, have in zip(spec.shape, row.shape, strict=True)
-        )
         expected = "object" if spec.dtype == "bytes" else spec.dtype
-        if not fits or row.dtype.name != expected:
+        if not compatible(spec.shape, row.shape) or row.dtype.name != expected:
             raise UnusableInput(
                 f"{place}: row {number} is {row.dtype.name} {list(row.shape)}; the recipe says "
                 f"{spec.dtype} {list(spec.shape)}"

@@ -13,7 +13,7 @@ from plansmith.recipe.plain_words import PlainRecipe
 from plansmith.recipe.reader import line_of, nearest
 from plansmith.recipe.serving_words import Ensemble
 from plansmith.recipe.words import Recipe
-from plansmith.tensors import TensorSpec
+from plansmith.tensors import TensorSpec, compatible
 
 ReadRecipe = Callable[[Path], Recipe | PlainRecipe]
 
@@ -122,9 +122,9 @@ def _edges(
         for side, pairs, known in sides:
             for name, tensor in pairs:
                 spec = known.get(name)
-                path, hint = (*place, side, name), nearest(name, known)
+                path = (*place, side, name)
                 if spec is None:
-                    has = ", ".join(known)
+                    hint, has = nearest(name, known), ", ".join(known)
                     message = f"{step.model} has no such tensor{hint}; its {side} are {has}"
                     yield _Fault(path=path, message=message)
                 elif told := edges.differs(tensor, spec, model.max_batch_size, step.model):
@@ -150,11 +150,7 @@ class _Edges:
         """Why `spec` of `model` cannot be the ensemble's `tensor`; "" where it can."""
         shape = _full(spec, max_batch_size)
         dtype, other, whose = self._seen.setdefault(tensor, (spec.dtype, shape, model))
-        fits = len(shape) == len(other) and all(
-            -1 in (one, another) or one == another
-            for one, another in zip(shape, other, strict=True)
-        )
-        if dtype == spec.dtype and fits:
+        if dtype == spec.dtype and compatible(shape, other):
             return ""
         return (
             f"is {spec.dtype} {list(shape)}, but {tensor!r} is {dtype} {list(other)} to {whose} "

@@ -118,6 +118,11 @@ def _write_file(name: object, content: object, folder: Path, to: Path, place: st
     else:
         what = f"{content}: no such file" if isinstance(content, Path) else type(content).__name__
         raise UnusableInput(f"{place}: {name!r} is {what}; expected a file's Path, or bytes")
+    # As `verify` will, which must not refuse what a build has published.
+    if (found := pickles.pickle_like(to / name)) is not None:
+        raise UnusableInput(
+            f"{place}: {name!r} {found}: to load a pickle runs the code in it; use another format"
+        )
 
 
 def make_golden(job: PlainJob, to: Path) -> None:

@@ -6,10 +6,13 @@ import fnmatch
 import glob
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plansmith.errors import UnusableInput
-from plansmith.manifest import FileDigest
 from plansmith.recipe.words import Output
+
+if TYPE_CHECKING:
+    from plansmith.manifest import FileDigest
 
 RECIPE_FILE = "recipe.toml"
 LABEL_FILES = "labels*.txt"
@@ -33,6 +36,11 @@ def check_labels(output: Output, folder: Path) -> None:
         raise UnusableInput(f"{place}: {output.labels} has {count} lines for {classes} classes")
 
 
+def file_of(place: str) -> str:
+    """The file of `file.py:function`; any other place is one itself."""
+    return place.rpartition(":")[0] if ".py:" in place else place
+
+
 def origin(
     place: str, sources: Iterable[FileDigest], installed: Mapping[str, str]
 ) -> dict[str, str]:
@@ -41,7 +49,7 @@ def origin(
     A function may take weights and data from any package, so all that are installed count.
     """
     if ".py:" in place:
-        file = place.rpartition(":")[0]
+        file = file_of(place)
         digests = {one.path: one.sha256 for one in sources if one.path == file}
         return {"function": place, **digests, **installed}
     # A folder's files, and the external data of an ONNX file: their names begin like its own.
@@ -57,7 +65,7 @@ def source_files(
     """
     names = {RECIPE_FILE}
     for key, place in places.items():
-        name = place.rpartition(":")[0] if ".py:" in place else place
+        name = file_of(place)
         path = folder / name
         if name.endswith("/") and path.is_dir():
             found = (one for one in path.rglob("*") if one.is_file())

@@ -128,7 +128,8 @@ class Reader:
         self, table: Mapping[str, Any], path: tuple[str, ...], legal: Iterable[str]
     ) -> str | None:
         names = tuple(legal)
-        hint = nearest(table.get(path[-1]), names)
+        given = table.get(path[-1])
+        hint = "" if given in names else nearest(given, names)
         return self.value(
             table, path, lambda raw: raw if raw in names else None, f"one of {listed(names)}{hint}"
         )

@@ -156,13 +156,6 @@ def type_name(message: Any, number: int, field: str = "data_type") -> str:
     return str(known[number].name) if number in known else str(number)
 
 
-def compatible(left: Sequence[int], right: Sequence[int]) -> bool:
-    """Whether two shapes can be one: the same rank, and sizes equal or free."""
-    return len(left) == len(right) and all(
-        a == b or WILDCARD in (a, b) for a, b in zip(left, right, strict=True)
-    )
-
-
 def repeated(names: Sequence[str]) -> list[int]:
     """The indexes at which a name stands that stood before."""
     return [index for index, name in enumerate(names) if name in names[:index]]

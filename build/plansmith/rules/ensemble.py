@@ -15,6 +15,7 @@ from plansmith.rules.ensemble_graph import (
     steps,
     tensor_loop,
 )
+from plansmith.rules.facts import CONFIG_FILE, RECIPE_FILE
 from plansmith.rules.findings import ERROR, Hit, Rule
 
 _GRAPH = "core:src/model_config_utils.cc, ValidateEnsembleSchedulingConfig"
@@ -128,7 +129,7 @@ def _model_loop(case: ModelCase) -> Iterator[Hit]:
     # Told once, of the model that sorts first.
     if ring and case.model.name == min(ring):
         told = " \u2192 ".join([*ring, ring[0]])
-        names = ("config.pbtxt", "recipe.toml")
+        names = (CONFIG_FILE, RECIPE_FILE)
         file = next((name for name in names if name in case.model.files), "")
         message = f"models call each other in a ring: {told}"
         yield Hit(file=file, message=message, fix="break the ring: no model can load first")

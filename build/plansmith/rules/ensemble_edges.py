@@ -9,7 +9,6 @@ from plansmith.config.message import Path
 from plansmith.rules.case import (
     WILDCARD,
     ConfigCase,
-    compatible,
     main_case,
     tensors,
     type_name,
@@ -19,6 +18,7 @@ from plansmith.rules.ensemble_graph import (
     steps,
 )
 from plansmith.rules.findings import ERROR, Hit, Rule
+from plansmith.tensors import compatible
 
 _EDGES = "core:src/ensemble_scheduler/ensemble_utils.cc"
 

@@ -11,8 +11,9 @@ from plansmith.errors import Problem
 
 CONFIG_FILE = "config.pbtxt"
 RECIPE_FILE = "recipe.toml"
-# What a file holds that looks like weights of PyTorch, or ends like a pickle.
-Contents = Literal["", "pickle", "checkpoint", "torchscript"]
+# What a file holds that looks like weights of PyTorch, or ends like a pickle. "closed" is what
+# begins as a ZIP file and cannot be looked into.
+Contents = Literal["", "pickle", "checkpoint", "torchscript", "closed"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,17 @@ _EDITOR = (".swp", ".swo", "~", ".orig", ".rej")
 _KNOWN_FOLDERS = ("configs", "warmup", "initial_state")
 # repository.py and versions/keeping.py call them so.
 _LEFTOVERS = (".unfinished-", ".removed-")
+# By what a file was found to hold: why it is none to keep, and none that is TorchScript.
+_PICKLES = {
+    "pickle": "is a pickle",
+    "checkpoint": "is a checkpoint with a pickle",
+    "closed": "begins as a ZIP file and cannot be looked into: it may hold a pickle",
+}
+_NO_TORCHSCRIPT = {
+    "pickle": "is a pickle, not TorchScript, and the pytorch backend does not load it",
+    "checkpoint": "is a pickle, not TorchScript, and the pytorch backend does not load it",
+    "closed": "begins as a ZIP file and cannot be looked into, by the pytorch backend neither",
+}
 
 
 def _version_missing(case: ModelCase) -> Iterator[Hit]:
@@ -89,16 +100,15 @@ def _editor_file(case: ModelCase) -> Iterator[Hit]:
 def _pickle(case: ModelCase) -> Iterator[Hit]:
     loaded = _loaded_weights(case)
     for name, fact in case.model.files.items():
-        if fact.contents in ("pickle", "checkpoint") and name not in loaded:
-            what = "a pickle" if fact.contents == "pickle" else "a checkpoint with a pickle"
+        if fact.contents in _PICKLES and name not in loaded:
             fix = "remove it, or convert it to safetensors or ONNX: loading it runs its code"
-            yield Hit(file=name, message=f"is {what}", fix=fix)
+            yield Hit(file=name, message=_PICKLES[fact.contents], fix=fix)
 
 
 def _pytorch_file(case: ModelCase) -> Iterator[Hit]:
     for name in sorted(_loaded_weights(case)):
-        if case.model.files[name].contents in ("pickle", "checkpoint"):
-            message = "is a pickle, not TorchScript, and the pytorch backend does not load it"
+        message = _NO_TORCHSCRIPT.get(case.model.files[name].contents)
+        if message is not None:
             yield Hit(file=name, message=message, fix="write it with torch.jit.save")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plansmith.rules import backends
-from plansmith.rules.case import WILDCARD, ConfigCase, ModelCase, Tensor, compatible, tensors
+from plansmith.rules.case import WILDCARD, ConfigCase, ModelCase, Tensor, tensors
 from plansmith.rules.facts import Graph, GraphTensor
 from plansmith.rules.findings import ERROR, WARNING, Hit, Rule
-from plansmith.tensors import TRITON_DTYPES
+from plansmith.tensors import TRITON_DTYPES, compatible
 
 _BACKENDS = "onnxruntime_backend:src/onnxruntime.cc, openvino_backend:src/openvino.cc"
 

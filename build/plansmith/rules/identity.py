@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from plansmith.config.fields import newer_fields
 from plansmith.rules import backends
 from plansmith.rules.case import ConfigCase, ModelCase, enum_fields, tensors
-from plansmith.rules.facts import CONFIG_FILE
+from plansmith.rules.facts import CONFIG_FILE, RECIPE_FILE
 from plansmith.rules.findings import ERROR, WARNING, Cut, Hit, Rule
 
 _VALIDATOR = "core:src/model_config_utils.cc"
@@ -63,7 +63,7 @@ def _name_case(case: ModelCase) -> Iterator[Hit]:
 
 def _spokesman(case: ModelCase) -> str:
     """The file that says most about a model."""
-    known = ("recipe.toml", CONFIG_FILE)
+    known = (RECIPE_FILE, CONFIG_FILE)
     return next((name for name in known if name in case.model.files), "")
 
 

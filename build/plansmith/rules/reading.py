@@ -38,8 +38,8 @@ from plansmith.rules.openvino_ir import read_ir
 VERSION = re.compile(r"[1-9]\d*", re.ASCII)
 MANIFEST = "manifest.json"
 _WEIGHTS = pickles.TORCH | {".pt2"}
-# Of a pickle of protocol 2 to 5. Source: Python's pickletools, opcode PROTO.
-_PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
+# Of a ZIP file's member. Source: PKWARE's APPNOTE.TXT, 4.4.4.
+_ENCRYPTED = 1
 _MAX_DEPTH = 12
 
 
@@ -148,21 +148,21 @@ def _contents(path: Path) -> Contents:
         return ""
     with path.open("rb") as file:
         start = file.read(len(pickles.TORCH_START))
-    if start.startswith(b"PK"):
+    if start.startswith(pickles.ZIP_STARTS):
         return _archive(path)
-    if suffix == ".bin":
-        # OpenVINO's weights and warm-up rows are called so too, and may begin with any two bytes.
-        return "pickle" if start == pickles.TORCH_START else ""
-    return "pickle" if _PICKLE_START.match(start) else ""
+    return "pickle" if pickles.begins_as_pickle(suffix, start) else ""
 
 
 def _archive(path: Path) -> Contents:
     """What torch.jit.save, torch.save or somebody else put into a ZIP file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            inside = {name.partition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return ""
+            members = archive.infolist()
+    except Exception:  # whatever a malformed one makes zipfile raise; a rule tells of it
+        return "closed"
+    if any(one.flag_bits & _ENCRYPTED for one in members):
+        return "closed"
+    inside = {one.filename.partition("/")[2] for one in members}
     if "data.pkl" not in inside:
         return ""
     return "torchscript" if "constants.pkl" in inside else "checkpoint"

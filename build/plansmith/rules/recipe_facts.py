@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plansmith.recipe.files import file_of
 from plansmith.recipe.parser import parse_recipe
 from plansmith.recipe.plain_words import AsTrained, PlainRecipe, PythonModel
 from plansmith.recipe.reader import line_of
@@ -31,20 +32,16 @@ def _files(recipe: Recipe | PlainRecipe) -> list[tuple[str, tuple[str, ...]]]:
             source = recipe.model.source
         elif isinstance(recipe.model, PythonModel):
             found.append((recipe.model.location, ("source", "python")))
-            found.append((_place(recipe.model.files or ""), ("source", "files")))
+            found.append((file_of(recipe.model.files or ""), ("source", "files")))
         if recipe.golden is not None:
-            found.append((_place(recipe.golden.samples), ("golden", "samples")))
+            found.append((file_of(recipe.golden.samples), ("golden", "samples")))
     if source is not None:
-        found.append((_place(source.location), ("source", source.kind)))
+        found.append((file_of(source.location), ("source", source.kind)))
+        found.append((file_of(source.architecture or ""), ("source", "architecture")))
     if isinstance(recipe, Recipe):
         for key in ("evaluation", "labels", "slices", "calibration", "training", "pictures"):
-            found.append((_place(getattr(recipe.data, key) or ""), ("data", key)))
+            found.append((file_of(getattr(recipe.data, key) or ""), ("data", key)))
     for output in recipe.outputs:
         found.append((output.labels or "", ("output", output.spec.name, "labels")))
     # Later ones win where a file is named twice; the first is what people look for.
     return [(name, path) for name, path in reversed(found) if name]
-
-
-def _place(location: str) -> str:
-    """The file of `file.py:function`, or of a path."""
-    return location.rpartition(":")[0] if ".py:" in location else location

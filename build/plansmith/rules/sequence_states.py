@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from plansmith.config.message import Path
-from plansmith.rules.case import ConfigCase, compatible, type_name
+from plansmith.rules.case import ConfigCase, type_name
 from plansmith.rules.findings import ERROR, WARNING, Hit, Rule
 from plansmith.rules.warm_up import ELEMENT_BYTES
+from plansmith.tensors import compatible
 
 _PROTO = "common:protobuf/model_config.proto"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from plansmith.config.message import Path
-from plansmith.rules.case import ConfigCase, compatible, entries, type_name
+from plansmith.rules.case import ConfigCase, entries, type_name
 from plansmith.rules.findings import ERROR, WARNING, Hit, Rule
+from plansmith.tensors import compatible
 
 _INSTANCE = "core:src/backend_model_instance.cc"
 _PROTO = "common:protobuf/model_config.proto"

@@ -14,7 +14,7 @@ from plansmith.integrity.beside import read_served
 from plansmith.job import read_recipe
 from plansmith.plain.calls import calls_of
 from plansmith.progress import Step
-from plansmith.repository import CONFIGS
+from plansmith.repository import CONFIGS, version_folders
 
 if TYPE_CHECKING:
     from plansmith.config.message import ModelConfig
@@ -31,7 +31,7 @@ def servable(repository: Path, target: str) -> dict[str, ModelKind]:
     found: dict[str, ModelKind] = {}
     for path in sorted(repository.glob(f"*/{CONFIGS}/{target}.pbtxt")):
         folder = path.parents[1]
-        versions = [int(one.name) for one in folder.iterdir() if one.name.isdecimal()]
+        versions = [int(one.name) for one in version_folders(folder)]
         if read_served(folder, f"{CONFIGS}/{path.name}", versions).versions:
             config = parse(path.read_text(encoding="utf-8"), str(path)).message
             found[folder.name] = kind_of(config, _called_by_code(folder))

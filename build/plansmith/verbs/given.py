@@ -70,10 +70,15 @@ class Found(Protocol):
 
 def show(found: Found, *, as_json: bool) -> int:
     """Prints `found`, for people or as JSON; 0 where all is fine, else 1."""
-    import msgspec
-
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print_json(found)
     else:
         print("\n".join(found.lines()))
     return 0 if found.is_fine else 1
+
+
+def print_json(value: object) -> None:
+    """Prints `value`, frozen dataclasses and what JSON knows, as indented JSON."""
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -17,15 +17,13 @@ def arguments(verb: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Versions and events, newest first."""
-    import msgspec
-
     from plansmith.repository import ModelFolder
     from plansmith.versions import history
 
     (path,) = given.published(arguments.repository, [arguments.model])
     found = history.of(ModelFolder(path=path))
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        given.print_json(found)
     else:
         print("\n".join(history.lines(found)))
     return 0

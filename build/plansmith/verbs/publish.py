@@ -184,7 +184,8 @@ def _refuse(
     reason = f"{found.way}: {found.verdict}"
     promotion.refuse(folder, version, served, reason=reason, figures=found.figures)
     if arguments.json:
-        _print_json({"published": None, "refused": version, "served": served, "comparison": found})
+        told = {"published": None, "refused": version, "served": served, "comparison": found}
+        given.print_json(told)
     else:
         print("\n".join(found.figures))
     hint = ""
@@ -201,18 +202,12 @@ def _refuse(
 def show(promoted: Promoted, found: Comparison | None, *, as_json: bool) -> int:
     """What is served now, and the figures of the comparison before it; 0."""
     if as_json:
-        _print_json({"published": promoted, "comparison": found})
+        given.print_json({"published": promoted, "comparison": found})
         return 0
     if found is not None:
         print("\n".join(found.figures))
     print(promoted.line())
     return 0
-
-
-def _print_json(value: object) -> None:
-    import msgspec
-
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _share(text: str) -> float:

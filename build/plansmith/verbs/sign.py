@@ -34,7 +34,8 @@ def arguments(verb: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Signs every version of the models, if all of them are as they were published."""
     from plansmith.integrity.signing import Signer, Signing
-    from plansmith.verify import verify, version_folders
+    from plansmith.repository import version_folders
+    from plansmith.verify import verify
 
     if arguments.certificate_chain and arguments.signing_certificate is None:
         raise UnusableInput("--certificate-chain: --signing-certificate FILE is missing")

@@ -3,7 +3,7 @@
 Protocol: triton-inference-server/server docs/protocol/extension_model_repository.md. The server has
 to run with --model-control-mode=explicit. A load that changes versions brings up the new ones
 before it lets the old ones go, and where a new one fails, the old ones stay and answer: found on
-2.51 under load, see tests/server/test_versions.py.
+2.51 under load, see tests/server/versions/test_promotion.py.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ cut is no event: it never came to its end, so what it tells of did not either.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def append(folder: Path, event: Event) -> None:
         line = start + msgspec.json.encode(event) + b"\n"
         try:
             if os.write(handle, line) != len(line):
-                raise OSError(28, os.strerror(28), str(path))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(handle)
         except BaseException:
             os.ftruncate(handle, size)
@@ -124,5 +125,5 @@ def held(events: Sequence[Event]) -> frozenset[int]:
 def _decode(line: bytes) -> Event | None:
     try:
         return msgspec.json.decode(line, type=Event)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -122,8 +122,7 @@ def _version(
     *,
     is_there: bool,
 ) -> VersionHistory:
-    ours = is_there and bool(folder.targets(version))
-    found = folder.manifest(version) if ours else None
+    found = folder.manifest_if_ours(version) if is_there else None
     served_by = tuple(name for name, versions in served.items() if version in versions)
     replacing = [one.version for one in happened if one.replaced == version]
     return VersionHistory(

@@ -55,6 +55,8 @@ def evaluation(folder: ModelFolder, cache: Path, version: int) -> Replay | None:
 
     if folder.manifest(version).evaluation is None:
         return None
+    # Of a repository that was copied here, the recipe may be gone or not be readable: there are
+    # golden answers then.
     with suppress(PlansmithError):
         prepared = job.prepare(folder.path, None, Plan())
         path = pipeline.find_samples(prepared, Cache(root=cache))

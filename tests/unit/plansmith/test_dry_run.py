@@ -72,7 +72,7 @@ def test_of_a_model_never_built_every_stage_would_run(model_folder: Path, cold: 
     plan = plan_of(model_folder, cold)
     assert plan.pop("cpu: publish") == "run: no version of this build yet"
     assert list(plan) == [
-        *("data", "export", "reference", "clean"),
+        *("data", "export", "clean", "reference"),
         *("cpu: quantize", "cpu: compile", "cpu: measure"),
     ]
     assert set(plan.values()) == {"run: never made"}

@@ -58,7 +58,6 @@ def test_what_holds_no_pickle_is_let_through(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(3))
     np.savez(tmp_path / "golden.npz", x=np.zeros(3))
     (tmp_path / "model.bin").write_bytes(b"\x80\x02 weights that begin like a pickle")
-    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "empty.bin").touch()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
