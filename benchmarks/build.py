@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from running import exit_code
+
 from plansmith.errors import PlansmithError
 from plansmith.machine import describe
 from plansmith.manifest import Manifest, TargetBuild, Trial
@@ -72,15 +74,13 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    return exit_code("bench-build", lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
     recipes = sorted(arguments.repository.glob("*/recipe.toml"))
     models = arguments.model or [path.parent.name for path in recipes]
-    try:
-        results = [_measure(arguments.repository / name, arguments.target) for name in models]
-    except PlansmithError as error:
-        print(f"bench-build: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    results = [_measure(arguments.repository / name, arguments.target) for name in models]
     _show(results, as_json=arguments.json)
     return 0
 

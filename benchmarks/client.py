@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from callers import AsyncOurs, AsyncRaw, Ours, Raw, Sample, in_tasks, in_threads
 from numpy.typing import NDArray
+from running import exit_code
 
 from plansmith import places
 from plansmith.cache import Cache
-from plansmith.errors import PlansmithError
 from plansmith.machine import describe, tool_versions
 from plansmith.progress import for_stderr
 from plansmith.server import HOST, TRITON, Server, free_ports, serving
@@ -95,13 +95,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    try:
-        return _run(arguments)
-    except PlansmithError as error:
-        print(f"bench-client: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    return exit_code("bench-client", lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 from bare_client import closed_loop, prebuilt
 from numpy.typing import NDArray
+from running import exit_code
 
 from plansmith import job as jobs
 from plansmith import pipeline, places
 from plansmith.cache import Cache
-from plansmith.errors import PlansmithError, UnusableInput
+from plansmith.errors import UnusableInput
 from plansmith.machine import describe
 from plansmith.manifest import Manifest, TargetBuild
 from plansmith.measure import Plan, rows
@@ -64,13 +65,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    try:
-        return _run(arguments)
-    except PlansmithError as error:
-        print(f"bench-serve: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    return exit_code("bench-serve", lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

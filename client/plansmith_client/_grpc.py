@@ -48,59 +48,29 @@ _OPTIONS = (
 _STREAM_METHOD = SERVICE + "ModelStreamInfer"
 
 
-class GrpcTransport:
-    """Calls over one channel, which connects on the first call."""
+class _Base:
+    """What the transports for threads and for asyncio do alike around a call."""
 
-    def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, access: Access) -> None:
         self._url = endpoint.url
+        self._address = endpoint.address
         self._access = access
+        self._credentials = _credentials(endpoint, access)
         self._closed = False
-        credentials = _credentials(endpoint, access)
-        self._channel = (
-            _grpc.secure_channel(endpoint.address, credentials, options=_OPTIONS)
-            if credentials
-            else _grpc.insecure_channel(endpoint.address, options=_OPTIONS)
-        )
-        self._methods = _methods(self._channel)
 
-    def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
+    def _channel_of(self, kind: Any) -> Any:
+        """A channel that connects on the first call; `kind` is grpc or grpc.aio."""
+        if self._credentials:
+            return kind.secure_channel(self._address, self._credentials, options=_OPTIONS)
+        return kind.insecure_channel(self._address, options=_OPTIONS)
+
+    def _prepared(self, call: Call[Any]) -> tuple[bytes, dict[str, Any]]:
+        """The message, and the arguments that it is sent with. Raises as a transport's `send`."""
         if self._closed:
             raise closed(self._url)
         headers = self._access.headers()
         body, timeout_s = prepare(call, self._url)
-        method: Any = self._methods[type(call)]
-        with self._told(call):
-            if cancellation is None:
-                reply = method(body, timeout=timeout_s, metadata=headers)
-            else:
-                pending = method.future(body, timeout=timeout_s, metadata=headers)
-                with cancellation.ending_with(pending.cancel):
-                    reply = pending.result()
-        return DECODE[type(call)](reply)
-
-    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
-        if self._closed:
-            raise closed(self._url)
-        headers = self._access.headers()
-        body, timeout_s = prepare(call, self._url)
-        with self._told(call):
-            open_stream = self._channel.stream_stream(_STREAM_METHOD)
-            replies = open_stream(iter([body]), timeout=timeout_s, metadata=headers)
-            try:
-                fault: ServerFault | None = None
-                for reply in replies:
-                    answer = decode_streamed(reply, call)
-                    if isinstance(answer, ServerFault):
-                        fault = fault or answer
-                    elif answer and fault is None:
-                        yield answer
-                # At the end, not at once: Triton 2.51 waits in vain, when it is stopped, for a
-                # stream that was cancelled after an error.
-                if fault is not None:
-                    raise fault
-            finally:
-                replies.cancel()
+        return body, {"timeout": timeout_s, "metadata": headers}
 
     @contextmanager
     def _told(self, call: Call[Any]) -> Generator[None]:
@@ -119,80 +89,85 @@ class GrpcTransport:
             if self._closed:
                 raise closed(self._url) from error
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            # Closing the channel looks like a cancellation to asyncio's calls in flight.
+            if self._closed and not (task and task.cancelling()):
+                raise closed(self._url) from error
+            raise
+
+
+class GrpcTransport(_Base):
+    """Calls over one channel, which connects on the first call."""
+
+    def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
+        super().__init__(endpoint, access)
+        self._channel = self._channel_of(_grpc)
+        self._methods = _methods(self._channel)
+
+    def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
+        body, how = self._prepared(call)
+        method: Any = self._methods[type(call)]
+        with self._told(call):
+            if cancellation is None:
+                reply = method(body, **how)
+            else:
+                pending = method.future(body, **how)
+                with cancellation.ending_with(pending.cancel):
+                    reply = pending.result()
+        return DECODE[type(call)](reply)
+
+    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
+        body, how = self._prepared(call)
+        with self._told(call):
+            replies = self._channel.stream_stream(_STREAM_METHOD)(iter([body]), **how)
+            answers = _StreamedAnswers(call)
+            try:
+                for reply in replies:
+                    if answer := answers.read(reply):
+                        yield answer
+                answers.end()
+            finally:
+                replies.cancel()
 
     def close(self) -> None:
         self._closed = True
         self._channel.close()
 
 
-class AsyncGrpcTransport:
+class AsyncGrpcTransport(_Base):
     """The same in one event loop. The channel is made there, on the first call."""
 
     def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
-        self._endpoint = endpoint
-        self._url = endpoint.url
-        self._access = access
-        self._closed = False
-        self._credentials = _credentials(endpoint, access)
+        super().__init__(endpoint, access)
         self._channel: Any = None
         self._methods: dict[type[Call[Any]], Callable[..., Any]] = {}
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
-        if self._closed:
-            raise closed(self._url)
+        body, how = self._prepared(call)
         self._open()
-        headers = self._access.headers()
-        body, timeout_s = prepare(call, self._url)
         with self._told(call):
-            reply = await self._methods[type(call)](body, timeout=timeout_s, metadata=headers)
+            reply = await self._methods[type(call)](body, **how)
         return DECODE[type(call)](reply)
 
     async def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
-        if self._closed:
-            raise closed(self._url)
-        headers = self._access.headers()
-        body, timeout_s = prepare(call, self._url)
-        open_stream = self._open().stream_stream(_STREAM_METHOD)
-        replies = open_stream(iter([body]), timeout=timeout_s, metadata=headers)
-        try:
-            with self._told(call):
-                fault: ServerFault | None = None
+        body, how = self._prepared(call)
+        channel = self._open()
+        with self._told(call):
+            replies = channel.stream_stream(_STREAM_METHOD)(iter([body]), **how)
+            answers = _StreamedAnswers(call)
+            try:
                 async for reply in replies:
-                    answer = decode_streamed(reply, call)
-                    if isinstance(answer, ServerFault):
-                        fault = fault or answer
-                    elif answer and fault is None:
+                    if answer := answers.read(reply):
                         yield answer
-                if fault is not None:
-                    raise fault
-        finally:
-            replies.cancel()
-
-    @contextmanager
-    def _told(self, call: Call[Any]) -> Generator[None]:
-        """gRPC's errors as the client's own."""
-        try:
-            yield
-        except _grpc.RpcError as error:
-            if self._closed:
-                raise closed(self._url) from error
-            raise _translated(error, call, self._url) from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            # Closing the channel looks like a cancellation to the calls in flight.
-            if self._closed and not (task and task.cancelling()):
-                raise closed(self._url) from error
-            raise
+                answers.end()
+            finally:
+                replies.cancel()
 
     def _open(self) -> Any:
         """The channel, made on first need."""
         if self._channel is None:
-            address, credentials = self._endpoint.address, self._credentials
-            self._channel = (
-                _grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
-                if credentials
-                else _grpc.aio.insecure_channel(address, options=_OPTIONS)
-            )
+            self._channel = self._channel_of(_grpc.aio)
             self._methods = _methods(self._channel)
         return self._channel
 
@@ -200,6 +175,31 @@ class AsyncGrpcTransport:
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
+
+
+class _StreamedAnswers:
+    """What the replies of one stream say. The first fault among them is told at the end.
+
+    Not at once: Triton 2.51 waits in vain, when it is stopped, for a stream that was cancelled
+    after an error.
+    """
+
+    def __init__(self, call: InferCall) -> None:
+        self._call = call
+        self._fault: ServerFault | None = None
+
+    def read(self, reply: bytes) -> tuple[OutputTensor, ...]:
+        """The answer in it; nothing where there is none, or a fault was before it."""
+        found = decode_streamed(reply, self._call)
+        if isinstance(found, ServerFault):
+            self._fault = self._fault or found
+            return ()
+        return found if self._fault is None else ()
+
+    def end(self) -> None:
+        """Raises the fault, if there was one."""
+        if self._fault is not None:
+            raise self._fault
 
 
 def _methods(channel: Any) -> dict[type[Call[Any]], Callable[..., Any]]:

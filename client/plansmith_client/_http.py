@@ -13,7 +13,7 @@ from typing import Any
 from plansmith_client._http_errors import no_streams, translated
 from plansmith_client._http_messages import Request, decode, prepare
 from plansmith_client._http_response import MalformedAnswer, Response, ResponseReader
-from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT
+from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
 from plansmith_client.cancellation import Cancellation
 from plansmith_client.credentials import NO_ACCESS, TLS, Access
 from plansmith_client.deadline import Deadline
@@ -21,7 +21,7 @@ from plansmith_client.endpoints import Endpoint
 from plansmith_client.statuses import closed
 
 # What a burst leaves open for the next one.
-_IDLE_CONNECTIONS = 128
+IDLE_CONNECTIONS = 128
 # sendmsg takes 1024 pieces at a time (IOV_MAX of Linux).
 _PIECES = 512
 
@@ -187,7 +187,7 @@ class HttpTransport:
         finally:
             with self._lock:
                 self._busy.discard(connection)
-                keep = keep and not self._closed and len(self._idle) < _IDLE_CONNECTIONS
+                keep = keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS
                 if keep:
                     self._idle.append(connection)
             if not keep:
@@ -206,11 +206,6 @@ class HttpTransport:
             with self._lock:
                 self._busy.discard(connection)
             connection.close()
-
-
-def is_repeatable(call: Call[Any]) -> bool:
-    """Whether it does the same, done twice."""
-    return not (isinstance(call, InferCall) and call.sequence is not None)
 
 
 def _left_s(deadline: Deadline) -> float | None:

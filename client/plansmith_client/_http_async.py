@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
-from plansmith_client._http import is_repeatable
+from plansmith_client._http import IDLE_CONNECTIONS
 from plansmith_client._http_errors import no_streams, translated
 from plansmith_client._http_messages import Request, decode, prepare
 from plansmith_client._http_response import MalformedAnswer, Response, ResponseReader
-from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT
+from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
 from plansmith_client.credentials import NO_ACCESS, TLS, Access
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.statuses import closed
 
-_IDLE_CONNECTIONS = 128
 # Many times what a loop needs to close its sockets.
 _CLOSING_S = 1.0
 # Up to here joining the pieces costs less than another call of the kernel.
@@ -173,7 +172,7 @@ class AsyncHttpTransport:
             return answer
         finally:
             self._busy.discard(connection)
-            if keep and not self._closed and len(self._idle) < _IDLE_CONNECTIONS:
+            if keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
             else:
                 connection.abort()

@@ -64,8 +64,6 @@ class Request:
 
     head: bytes
     tensors: tuple[memoryview, ...] = ()
-    # None: no deadline.
-    timeout_s: float | None
 
     @property
     def size_bytes(self) -> int:
@@ -75,7 +73,7 @@ class Request:
 def prepare(
     call: Call[Any], prefix: str, host: str, headers: Iterable[Header], url: str
 ) -> Request:
-    """The request, and the seconds left for it. Raises DeadlineExceeded if there are none."""
+    """The request. Raises DeadlineExceeded if there is no time left for it."""
     remaining_s = call.deadline.remaining_s()
     if remaining_s is not None and remaining_s <= 0:
         raise expired(call, url)
@@ -84,10 +82,10 @@ def prepare(
     lines += [f"{name}: {value}\r\n" for name, value in headers]
     if method == "GET":
         lines.append("\r\n")
-        return Request(head="".join(lines).encode("ascii"), timeout_s=remaining_s)
+        return Request(head="".join(lines).encode("ascii"))
     if not isinstance(call, InferCall):
         lines.append("content-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
-        return Request(head="".join(lines).encode("ascii"), timeout_s=remaining_s)
+        return Request(head="".join(lines).encode("ascii"))
     header = _infer_header(call, remaining_s)
     tensors = tuple(one.content.data for one in call.inputs)
     length = len(header) + sum(map(len, tensors))
@@ -97,7 +95,7 @@ def prepare(
         f"content-length: {length}\r\n\r\n"
     )
     head = "".join(lines).encode("ascii") + header
-    return Request(head=head, tensors=tensors, timeout_s=remaining_s)
+    return Request(head=head, tensors=tensors)
 
 
 def decode(call: Call[Any], answer: Response, url: str) -> Any:

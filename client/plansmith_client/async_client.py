@@ -10,7 +10,7 @@ from plansmith_client import flow
 from plansmith_client.async_model import AsyncConnection, AsyncModel
 from plansmith_client.calls import AsyncTransport
 from plansmith_client.checks import Casting, checked_casting, checked_limit
-from plansmith_client.credentials import TLS, Basic, Bearer
+from plansmith_client.credentials import TLS, Basic, Bearer, access
 from plansmith_client.deadline import Timeout, checked_timeout, deadline_of
 from plansmith_client.drivers import run_async
 from plansmith_client.endpoints import parse_endpoint
@@ -39,13 +39,14 @@ class AsyncClient:
         max_workers: int = 32,
     ) -> None:
         self._url = url
-        self._limit_bytes = checked_limit(max_request_bytes, parse_endpoint(url))
+        endpoint = parse_endpoint(url)
+        granted = access(endpoint, tls=tls, auth=auth, headers=headers, restricted=restricted)
+        self._limit_bytes = checked_limit(max_request_bytes, endpoint)
         checked_workers(max_workers)
         self._timeout_s = checked_timeout(timeout_s)
         self._cache: flow.MetadataCache = {}
         self._transport: AsyncTransport = OwnAsyncTransport(
-            open_async_transport(url, tls=tls, auth=auth, headers=headers, restricted=restricted),
-            Owner(url=url),
+            open_async_transport(endpoint, granted), Owner(url=url)
         )
         self._connection = AsyncConnection(transport=self._transport, ids=fresh_ids())
 

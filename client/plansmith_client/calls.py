@@ -108,6 +108,11 @@ class InferCall(Call[tuple[OutputTensor, ...]]):
     sequence: SequenceStep | None = None
 
 
+def is_repeatable(call: Call[Any]) -> bool:
+    """Whether it does the same, done twice; a step of a sequence does not."""
+    return not (isinstance(call, InferCall) and call.sequence is not None)
+
+
 class Transport(Protocol):
     """Carries calls in the calling thread. Safe to use from several threads."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client.calls import InputTensor
+from plansmith_client.classification import RANKED_DTYPES
 from plansmith_client.datatypes import encode, numpy_dtype
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import InvalidInput
@@ -72,6 +73,14 @@ def check_answers_once(metadata: ModelMetadata) -> None:
     """Raises InvalidInput for a model whose answers come by `stream` alone."""
     if metadata.decoupled:
         raise _error(metadata, "is decoupled, any number of answers to a request: call .stream")
+
+
+def check_ranks(metadata: ModelMetadata, output: TensorMetadata) -> None:
+    """Raises InvalidInput for an output whose values Triton does not rank as classes."""
+    if output.dtype not in RANKED_DTYPES:
+        fact = f"output {output.name} is {output.dtype}, classes are ranked of integers, FP32 and "
+        fix = "FP64 alone: call the model itself for what it answers"
+        raise _error(metadata, fact + fix, output.name)
 
 
 def checked_inputs(

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from plansmith_client.errors import ServerFault
 from plansmith_client.tensors import TensorMetadata
 
+# What Triton ranks: TopkClassifications in src/classification.cc of triton-inference-server/server.
+# It refuses the others, but for BYTES: asked for classes of texts Triton 2.51 ends with a
+# segmentation fault, over either protocol.
+RANKED_DTYPES = frozenset(
+    ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP32", "FP64")
+)
 # The server caps the count at the classes there are, so this is "all" where metadata is free.
 _ALL = 2**31 - 1
 

@@ -9,7 +9,7 @@ from typing import Self
 from plansmith_client import flow
 from plansmith_client.calls import Transport
 from plansmith_client.checks import Casting, checked_casting, checked_limit
-from plansmith_client.credentials import TLS, Basic, Bearer
+from plansmith_client.credentials import TLS, Basic, Bearer, access
 from plansmith_client.deadline import Timeout, checked_timeout, deadline_of
 from plansmith_client.drivers import run
 from plansmith_client.endpoints import parse_endpoint
@@ -51,14 +51,14 @@ class Client:
         max_workers: int = 32,
     ) -> None:
         self._url = url
-        self._limit_bytes = checked_limit(max_request_bytes, parse_endpoint(url))
+        endpoint = parse_endpoint(url)
+        granted = access(endpoint, tls=tls, auth=auth, headers=headers, restricted=restricted)
+        self._limit_bytes = checked_limit(max_request_bytes, endpoint)
         self._timeout_s = checked_timeout(timeout_s)
         self._cache: flow.MetadataCache = {}
         owner = Owner(url=url)
         self._workers = Workers(max_workers, owner)
-        self._transport: Transport = OwnTransport(
-            open_transport(url, tls=tls, auth=auth, headers=headers, restricted=restricted), owner
-        )
+        self._transport: Transport = OwnTransport(open_transport(endpoint, granted), owner)
         self._connection = Connection(
             transport=self._transport, workers=self._workers, ids=fresh_ids()
         )

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from plansmith_client.endpoints import Endpoint
@@ -87,6 +86,9 @@ class TLS:
         path = getattr(self, name)
         if path is None:
             return None
+        # Imported here, as `ssl` is.
+        from pathlib import Path
+
         try:
             return Path(path).read_bytes()
         except OSError as error:
@@ -123,17 +125,20 @@ class Basic:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """All that a transport is told about TLS and headers; made by `access`."""
+    """All that a transport is told about TLS and headers; made by `access`.
+
+    `changing`: a token that is asked for at each call.
+    """
 
     tls: TLS | None = None
     fixed: tuple[Header, ...] = field(default=(), repr=False)
-    auth: Bearer | Basic | None = None
+    changing: Bearer | None = None
 
     def headers(self) -> tuple[Header, ...]:
         """For one call: names in lower case. Raises InvalidInput if the token cannot be sent."""
-        if not isinstance(self.auth, Bearer):
+        if self.changing is None:
             return self.fixed
-        return (*self.fixed, ("authorization", _checked_value("auth", self.auth.value())))
+        return (*self.fixed, ("authorization", _checked_value("auth", self.changing.value())))
 
 
 NO_ACCESS = Access()
@@ -162,12 +167,14 @@ def access(
         fixed.append(_checked_header(mark + key, value))
     if auth is not None and any(name == "authorization" for name, _ in fixed):
         raise InvalidInput("headers: authorization is given by auth too; give it once")
-    if isinstance(auth, Basic):
-        # It never changes: encoded once.
-        fixed.append(("authorization", _checked_value("auth", auth.value())))
-    elif auth is not None and isinstance(auth.token, str):
+    if isinstance(auth, Bearer):
+        if callable(auth.token):
+            return Access(tls=tls, fixed=tuple(fixed), changing=auth)
         _checked_value("auth", auth.token)
-    return Access(tls=tls, fixed=tuple(fixed), auth=auth)
+    if auth is not None:
+        # It never changes: written once.
+        fixed.append(("authorization", _checked_value("auth", auth.value())))
+    return Access(tls=tls, fixed=tuple(fixed))
 
 
 def _checked_header(name: str, value: str) -> Header:

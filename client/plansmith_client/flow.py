@@ -27,6 +27,7 @@ from plansmith_client.checks import (
     GRPC_MESSAGE_BYTES,
     Casting,
     check_answers_once,
+    check_ranks,
     checked_inputs,
     checked_outputs,
     named_inputs,
@@ -173,6 +174,7 @@ class ModelFlows:
         def request(metadata: ModelMetadata) -> InferCall:
             check_answers_once(metadata)
             output = only(metadata, "output")
+            check_ranks(metadata, output)
             arrays = named_inputs(metadata, array, {})
             count = class_count(output, metadata.max_batch_size)
             call = self._call(deadline, metadata, arrays, (output.name,), None)

@@ -234,8 +234,8 @@ class Model:
 
         The only output has to be logits: the probabilities are their softmax over all classes, in
         float64. Labels come from the server (`label_filename`). A model without a batch axis gives
-        a list of one item. Raises as `__call__`, InvalidInput too for several outputs, and
-        ServerFault for logits that are NaN or +inf.
+        a list of one item. Raises as `__call__`, InvalidInput too for several outputs and for one
+        that is not of numbers, and ServerFault for logits that are NaN or +inf.
         """
         count = k if top is None else top
         return run(self._flows.classify(array, count, timeout_s), self._transport)

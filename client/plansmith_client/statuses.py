@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plansmith_client.calls import Call, InferCall
+from plansmith_client.calls import Call, is_repeatable
 from plansmith_client.errors import (
     AccessDenied,
     DeadlineExceeded,
@@ -44,8 +44,7 @@ def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithCl
         error = ServerUnavailable
         message = f"{who}: {url} cannot be reached or takes no work: {details}; {_hint(url)}"
     # A step of a sequence may have been taken before the connection broke.
-    step = isinstance(call, InferCall) and call.sequence is not None
-    retriable = False if step else None
+    retriable = None if is_repeatable(call) else False
     return error(message, **_fields(call, url), status=status, retriable=retriable)
 
 

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from plansmith_client.calls import AsyncTransport, Transport
-from plansmith_client.credentials import TLS, Basic, Bearer, access
-from plansmith_client.endpoints import parse_endpoint
+from plansmith_client.credentials import Access
+from plansmith_client.endpoints import Endpoint
 
 
-def open_transport(
-    url: str,
-    *,
-    tls: TLS | None = None,
-    auth: Bearer | Basic | None = None,
-    headers: Mapping[str, str] | None = None,
-    restricted: Mapping[str, str] | None = None,
-) -> Transport:
-    """Does no network work. Raises InvalidInput for what cannot be, and MissingExtra."""
-    endpoint = parse_endpoint(url)
-    granted = access(endpoint, tls=tls, auth=auth, headers=headers, restricted=restricted)
+def open_transport(endpoint: Endpoint, access: Access) -> Transport:
+    """Does no network work. Raises InvalidInput for TLS files that are none, and MissingExtra."""
     if endpoint.over_http:
         from plansmith_client._http import HttpTransport
 
-        return HttpTransport(endpoint, granted)
+        return HttpTransport(endpoint, access)
     from plansmith_client._grpc import GrpcTransport
 
-    return GrpcTransport(endpoint, granted)
+    return GrpcTransport(endpoint, access)
 
 
-def open_async_transport(
-    url: str,
-    *,
-    tls: TLS | None = None,
-    auth: Bearer | Basic | None = None,
-    headers: Mapping[str, str] | None = None,
-    restricted: Mapping[str, str] | None = None,
-) -> AsyncTransport:
+def open_async_transport(endpoint: Endpoint, access: Access) -> AsyncTransport:
     """As `open_transport`."""
-    endpoint = parse_endpoint(url)
-    granted = access(endpoint, tls=tls, auth=auth, headers=headers, restricted=restricted)
     if endpoint.over_http:
         from plansmith_client._http_async import AsyncHttpTransport
 
-        return AsyncHttpTransport(endpoint, granted)
+        return AsyncHttpTransport(endpoint, access)
     from plansmith_client._grpc import AsyncGrpcTransport
 
-    return AsyncGrpcTransport(endpoint, granted)
+    return AsyncGrpcTransport(endpoint, access)

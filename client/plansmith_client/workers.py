@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from plansmith_client.cancellation import Cancellation
-from plansmith_client.errors import InvalidInput, PlansmithClientError
+from plansmith_client.errors import InvalidInput
 from plansmith_client.forks import Owner
+from plansmith_client.statuses import closed
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +38,7 @@ class Workers:
         pending = PendingAnswer[ResultT]()
         with self._lock:
             if self._closed:
-                raise PlansmithClientError(
-                    f"the client for {self._owner.url} is closed: make a new one"
-                )
+                raise closed(self._owner.url)
             self._open().submit(pending.carry, work)
         return pending
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ Arrays = dict[str, NDArray[Any]]
 # One inference: inputs by name, and the batch size that the engine is fixed to (None: any), give
 # the outputs by name.
 Infer = Callable[[Arrays, int | None], Arrays]
+
+# Of an instance's process: what it writes to its standard error stands in the server's log.
+_LOG = logging.getLogger(__name__)
 
 
 class Runner:
@@ -35,6 +39,7 @@ class Runner:
         self._sizes = tuple(sizes)
         self._pads = pads
         self._staging: dict[tuple[str, int], NDArray[Any]] = {}
+        self._logged: set[tuple[str, type[Exception]]] = set()
         self.reuses_buffers = reuses_buffers
 
     def run_whole(self, feed: Arrays) -> Arrays:
@@ -95,6 +100,13 @@ class Runner:
             if array.shape[:1] != (size,):
                 raise ValueError(f"output {name} is {list(array.shape)} for a batch of {size}")
         return answers
+
+    def log_once(self, what: str, error: Exception) -> None:
+        """Logs the first error of its class, with where it was raised: more would fill the log."""
+        kind = what, type(error)
+        if kind not in self._logged:
+            self._logged.add(kind)
+            _LOG.warning("%s; its like is not told again", what, exc_info=error)
 
     def _gather(self, name: str, parts: Sequence[NDArray[Any]], size: int) -> NDArray[Any]:
         """`parts` copied one after the other into a buffer that is kept for the next batch."""
@@ -157,9 +169,12 @@ def _together(feeds: Sequence[Arrays], runner: Runner, copies: bool) -> list[Arr
     try:
         rows = [_rows(feed) for feed in feeds]
         answers = _kept(runner.run_rows(feeds, rows), runner, copies)
-    except Exception:
+    except Exception as error:  # whatever an engine raises
         # One of them cannot be run: only that one may get the error.
-        return [_alone(feed, runner, is_batched=True, copies=True) for feed in feeds]
+        each = [_alone(feed, runner, is_batched=True, copies=True) for feed in feeds]
+        if not any(isinstance(answer, Exception) for answer in each):
+            runner.log_once("requests that run one by one do not run as a batch", error)
+        return each
     found: list[Arrays | Exception] = []
     start = 0
     for count in rows:
@@ -175,7 +190,19 @@ def _alone(feed: Arrays, runner: Runner, is_batched: bool, copies: bool) -> Arra
         answers = runner.run_rows([feed], [_rows(feed)]) if is_batched else runner.run_whole(feed)
         return _kept(answers, runner, copies)
     except Exception as error:  # whatever an engine raises: the server must go on
+        if _is_unexpected(error):
+            runner.log_once("a request failed in a way that no request should", error)
         return error
+
+
+def told(error: Exception) -> str:
+    """What the caller is told of `error`: its text, behind its class where that alone says it."""
+    return f"{type(error).__name__}: {error}" if _is_unexpected(error) else str(error)
+
+
+def _is_unexpected(error: Exception) -> bool:
+    """Whether neither we nor an engine raises it on purpose: KeyError, TypeError and the like."""
+    return type(error).__module__ == "builtins" and not isinstance(error, ValueError | RuntimeError)
 
 
 def _kept(answers: Arrays, runner: Runner, copies: bool) -> Arrays:

@@ -10,7 +10,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from plansmith_backend.answering import Call, Calls
-from plansmith_backend.batches import Arrays, Runner, answer_each
+from plansmith_backend.batches import Arrays, Runner, answer_each, told
 from plansmith_backend.config import BadConfig, ServedConfig, parse_config
 from plansmith_backend.ports import Ports, complete, is_complete
 
@@ -102,7 +102,7 @@ class Service:
 
     def _response(self, answer: Arrays | Exception) -> Any:
         if isinstance(answer, Exception):
-            text = f"{self._backend}: {answer}"
+            text = f"{self._backend}: {told(answer)}"
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(text))
         # Triton itself leaves out what the request did not ask for.
         tensors = [pb_utils.Tensor(name, answer[name]) for name in self._outputs]
