@@ -11,11 +11,13 @@ import http.client
 import itertools
 import json
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,6 +36,8 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+# Of a model that has been unloaded, in the server's index.
+DONE = "UNAVAILABLE"
 NO_ANSWER = "no answer, the server ended"
 MODEL = """
 import json
@@ -104,7 +108,7 @@ class Judges:
 
     def _refusal(self, model: str) -> str:
         try:
-            self._post(model, "load")
+            self._post(f"models/{model}/load")
         except urllib.error.HTTPError as error:
             return str(json.loads(error.read())["error"])
         except (OSError, http.client.HTTPException):
@@ -114,14 +118,17 @@ class Judges:
             self._running.close()
             self.__enter__()
             return NO_ANSWER
-        self._post(model, "unload")
+        self._post(f"models/{model}/unload")
+        # It only begins with the answer: the resources of the rate limiter are still taken.
+        while model in {one["name"] for one in self._post("index") if one.get("state") != DONE}:
+            time.sleep(0.01)
         return ""
 
-    def _post(self, model: str, what: str) -> None:
+    def _post(self, what: str) -> Any:
         assert self._server is not None
-        url = f"{self._server.http_url}/v2/repository/models/{model}/{what}"
+        url = f"{self._server.http_url}/v2/repository/{what}"
         with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=30) as answer:
-            answer.read()
+            return json.loads(answer.read() or "null")
 
 
 @pytest.fixture(scope="module")

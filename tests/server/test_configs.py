@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from config_loader import Loader
 from plansmith import warm_up
 from plansmith.config.compose import compose
 from plansmith.config.fields import NEWER_FIELDS
-from plansmith.config.message import ModelConfig, ServingConfig
-from plansmith.config.rendering import render_config
 from plansmith.config.served import Instances, ServedModel
 from plansmith.recipe.serving_words import (
     Control,
@@ -28,76 +22,18 @@ from plansmith.recipe.serving_words import (
     State,
     Step,
 )
-from plansmith.server import HOST, Server, free_ports, serving
+from plansmith.server import free_ports, serving
 from plansmith.server_files import ServerFiles
 from plansmith.tensors import TensorSpec
 from plansmith_client import Client
 from python_models import CONFIG_NAME, Tensor, write_model
+from whole_configs import EVERYTHING, every_field
 
 ALIVE = "alive"
-# Gives back x as y and notes what it was asked on the way; any other output is left out.
-ECHO = """
-import os
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def initialize(self, args):
-        self.seen = open(os.path.join(args["model_repository"], "seen"), "a")
-
-    def execute(self, requests):
-        arrays = [pb_utils.get_input_tensor_by_name(one, "x").as_numpy() for one in requests]
-        self.seen.write(f"{len(arrays)} {arrays[0].tolist()}\\n")
-        self.seen.flush()
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("y", array)]) for array in arrays
-        ]
-"""
 X = TensorSpec(name="x", dtype="float32", shape=(2,))
 Y = TensorSpec(name="y", dtype="float32", shape=(2,))
 BASE = ServedModel(name="", backend="python", max_batch_size=4, inputs=(X,), outputs=(Y,))
 SAMPLE = {"x": np.array([[1.5, 2.5], [3, 4]], np.float32)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loader:
-    """A running server in explicit mode, to whose repository models can be added."""
-
-    repository: Path
-    server: Server
-    added: set[str] = field(default_factory=set[str])
-
-    def text(self, name: str, config: str, *, code: str | None = ECHO) -> str:
-        """What the server says of a model with that configuration; nothing where it loads."""
-        folder = self.repository / name
-        for inner in ("1", "configs"):
-            (folder / inner).mkdir(parents=True, exist_ok=True)
-        if code is not None:
-            (folder / "1" / "model.py").write_text(code)
-        (folder / "configs" / f"{CONFIG_NAME}.pbtxt").write_text(config)
-        return self.load(name)
-
-    def config(self, config: ServingConfig) -> str:
-        """Likewise, with the files that go with it."""
-        folder = self.repository / config.message.name
-        folder.mkdir()
-        warm_up.write_files(folder, config.files)
-        return self.text(config.message.name, render_config(config))
-
-    def load(self, name: str) -> str:
-        connection = http.client.HTTPConnection(HOST, self.server.ports.http, timeout=60)
-        connection.request("POST", f"/v2/repository/models/{name}/load")
-        response = connection.getresponse()
-        body = response.read().decode()
-        connection.close()
-        return "" if response.status == 200 else json.loads(body)["error"]
-
-    def log(self) -> str:
-        return self.server.log.read_text(errors="replace")
-
-    def seen(self, name: str) -> list[str]:
-        """What the model was asked: how many requests together, and the first one's x."""
-        return (self.repository / name / "seen").read_text().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -112,33 +48,6 @@ def loader(server_files: ServerFiles, tmp_path_factory: pytest.TempPathFactory) 
 # Fields
 
 
-def every_field() -> Iterator[tuple[str, str, str]]:
-    """(message, field, a text that sets it) for each field and enumeration value there is."""
-
-    def walk(message: Descriptor, before: str, after: str, seen: frozenset[str]) -> Any:
-        for one in message.fields:
-            inner = one.message_type
-            if inner is None:
-                for value in values(one):
-                    yield message.full_name, one.name, f"{before}{one.name}: {value}{after}"
-                continue
-            # Triton 2.51 crashes on an empty list of agents.
-            if one.name != "model_repository_agents":
-                yield message.full_name, one.name, f"{before}{one.name} {{ }}{after}"
-            if inner.full_name not in seen:
-                names = seen | {inner.full_name}
-                yield from walk(inner, f"{before}{one.name} {{ ", f" }}{after}", names)
-
-    return walk(ModelConfig.DESCRIPTOR, "", "", frozenset())
-
-
-def values(one: FieldDescriptor) -> list[str]:
-    if one.enum_type is not None:
-        return [value.name for value in one.enum_type.values]
-    others = {FieldDescriptor.TYPE_STRING: '"a"', FieldDescriptor.TYPE_BOOL: "true"}
-    return [others.get(one.type, "1")]
-
-
 def test_the_table_of_newer_fields_is_what_the_server_does_not_know(loader: Loader) -> None:
     for index, (_, _, text) in enumerate(every_field()):
         assert loader.text(f"field{index}", text, code=None), "none of them is a whole model"
@@ -149,85 +58,6 @@ def test_the_table_of_newer_fields_is_what_the_server_does_not_know(loader: Load
         if "Error parsing text-format" in line
     }
     assert said == {f'{message}" has no field named "{name}' for message, name in newer}
-
-
-EVERYTHING = """
-name: "everything"
-backend: "python"
-version_policy { specific { versions: [ 1 ] } }
-max_batch_size: 4
-input {
-  name: "x" data_type: TYPE_FP32 format: FORMAT_NHWC dims: [ 2, 2, 1 ]
-  reshape { shape: [ 4 ] } allow_ragged_batch: true
-}
-input { name: "maybe" data_type: TYPE_STRING dims: [ 1 ] reshape {} optional: true }
-output {
-  name: "y" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 2 ] }
-  label_filename: "labels.txt"
-}
-batch_input {
-  kind: BATCH_ELEMENT_COUNT target_name: "count" data_type: TYPE_FP32 source_input: "x"
-}
-batch_output { target_name: "y" kind: BATCH_SCATTER_WITH_INPUT_SHAPE source_input: "x" }
-optimization {
-  graph { level: 1 }
-  priority: PRIORITY_MAX
-  cuda {
-    graphs: false busy_wait_events: true output_copy_stream: true
-    graph_spec {
-      batch_size: 1
-      input { key: "x" value { dim: [ 2, 2, 1 ] } }
-      graph_lower_bound { batch_size: 1 input { key: "x" value { dim: [ 2, 2, 1 ] } } }
-    }
-  }
-  execution_accelerators {
-    cpu_execution_accelerator { name: "openvino" parameters { key: "a" value: "b" } }
-    gpu_execution_accelerator { name: "cuda" parameters { key: "a" value: "b" } }
-  }
-  input_pinned_memory { enable: true }
-  output_pinned_memory { enable: true }
-  gather_kernel_buffer_threshold: 0
-  eager_batching: true
-}
-dynamic_batching {
-  preferred_batch_size: [ 2, 4 ]
-  max_queue_delay_microseconds: 100
-  priority_levels: 2
-  default_priority_level: 2
-  default_queue_policy {
-    timeout_action: DELAY default_timeout_microseconds: 50000
-    allow_timeout_override: true max_queue_size: 64
-  }
-  priority_queue_policy {
-    key: 1
-    value {
-      timeout_action: REJECT default_timeout_microseconds: 5000
-      allow_timeout_override: true max_queue_size: 8
-    }
-  }
-}
-instance_group {
-  name: "one" kind: KIND_CPU count: 1 host_policy: "cpu"
-  rate_limiter { resources { name: "r" global: false count: 1 } priority: 2 }
-}
-instance_group { name: "two" kind: KIND_MODEL count: 1 }
-default_model_filename: "model.py"
-cc_model_filenames { key: "8.6" value: "model.plan" }
-metric_tags { key: "team" value: "vision" }
-parameters { key: "a" value { string_value: "b" } }
-model_warmup {
-  name: "zeros" batch_size: 1 count: 2
-  inputs { key: "x" value { data_type: TYPE_FP32 dims: [ 2, 2, 1 ] zero_data: true } }
-  inputs { key: "maybe" value { data_type: TYPE_STRING dims: [ 1 ] zero_data: true } }
-}
-model_warmup {
-  name: "random" batch_size: 2
-  inputs { key: "x" value { data_type: TYPE_FP32 dims: [ 2, 2, 1 ] random_data: true } }
-}
-model_operations { op_library_filename: "operations.so" }
-model_transaction_policy { decoupled: false }
-response_cache { enable: true }
-"""
 
 
 def test_all_that_can_be_together_loads_together(loader: Loader) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,17 @@ import pytest
 
 import recipes
 import small_models
+import tiny_builds
 from plansmith import peak_memory, trials
 from plansmith.cache import Cache
 from plansmith.compare import Fidelity
-from plansmith.data.identity import DataIdentity, describe
-from plansmith.data.samples import Samples
-from plansmith.forms import Form
 from plansmith.golden import admission
 from plansmith.job import prepare
-from plansmith.manifest import SCHEMA, FileDigest, Machine, Manifest, TargetBuild, Trial
+from plansmith.manifest import FileDigest, Manifest, Trial
 from plansmith.measure import Engine, LatencySummary, Plan, Throughput, spread, summarise
 from plansmith.pipeline import Built, build
 from plansmith.progress import PlainProgress
-from plansmith.recipe import Budget
-from plansmith.stages.products import Evaluation, Golden
-from plansmith.tensors import TensorSpec
+from plansmith.stages.products import Golden
 
 
 @pytest.fixture(scope="session")
@@ -67,132 +63,25 @@ def no_admission(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def golden_of() -> Callable[..., Golden]:
     """Samples without a file, and what FP32 is said to answer to them."""
-
-    def build(
-        arrays: dict[str, np.ndarray], answers: np.ndarray, *, onnx_file: Path = Path()
-    ) -> Golden:
-        samples = Samples(arrays=arrays, sha256="-")
-        evaluation = Evaluation(
-            file=Path(), samples=samples, labels=None, slices=None, identity=describe(samples)
-        )
-        return Golden(
-            onnx_file=onnx_file,
-            evaluation=evaluation,
-            answers=answers,
-            pictures={},
-            picture_answers=answers[:0],
-        )
-
-    return build
+    return tiny_builds.golden
 
 
 @pytest.fixture(scope="session")
 def fidelity_of() -> Callable[..., Fidelity]:
     """A variant that answers 1000 samples as the original does, but for what is named."""
-
-    def build(**changes: Any) -> Fidelity:
-        fields = {
-            "count": 1000,
-            "top1_agreement": 1.0,
-            "top1_agreement_low": 0.997,
-            "expected_top1_drop": 0.0,
-            "expected_top1_drop_high": 0.0,
-            "mean_kl": 0.0,
-            "mean_kl_high": 0.0,
-            "max_abs_deviation": 0.0,
-        }
-        return Fidelity(**(fields | changes))
-
-    return build
+    return tiny_builds.fidelity
 
 
 @pytest.fixture(scope="session")
 def trial_of() -> Callable[..., Trial]:
-    """A trial of that name and speed; a reference or baseline has no fidelity.
-
-    `per_s` is the rate of every round, or the rates of all of them, or None: not measured.
-    """
-
-    def build(
-        name: str,
-        per_s: float | Sequence[float] | None,
-        fidelity: Fidelity | None = None,
-        *,
-        verdict: str = "",
-        form: str = "fp32",
-        precision: str = "fp32",
-        batch_size: int = 1,
-        p50_ms: float = 5.0,
-        size_bytes: int = 10,
-    ) -> Trial:
-        rates = [per_s] * 5 if isinstance(per_s, int | float) else per_s
-        return Trial(
-            name=name,
-            form=form,
-            runtime="OpenVINO 1",
-            precision=precision,
-            batch_size=batch_size,
-            size_bytes=size_bytes,
-            throughput=spread(rates) if rates else None,
-            latency=summarise(*[[p50_ms] * 2] * 5) if rates else None,
-            fidelity=fidelity,
-            verdict=verdict,
-            reason="",
-        )
-
-    return build
+    """A trial of that name and speed; a reference or baseline has no fidelity."""
+    return tiny_builds.trial
 
 
 @pytest.fixture(scope="session")
-def manifest_of(
-    trial_of: Callable[..., Trial], fidelity_of: Callable[..., Fidelity]
-) -> Callable[[int, tuple[FileDigest, ...]], Manifest]:
-    """The manifest of version n of a model called "tiny" with these artifacts, for the CPU."""
-
-    def build(version: int, artifacts: tuple[FileDigest, ...]) -> Manifest:
-        cpu = TargetBuild(
-            target="cpu",
-            build_key=f"key of {version}",
-            created_utc="2026-11-24T09:12:44+00:00",
-            machine=Machine(
-                cpu="a CPU", cores=2, memory_bytes=2**33, system="Linux 6", features=("avx2",)
-            ),
-            tools={"python": "3.11.0"},
-            artifacts=artifacts,
-            passports=(),
-            forms=(
-                Form(
-                    name="fp32", precision="fp32", parent=None, tool="none", macs=32, parameters=32
-                ),
-            ),
-            trials=(
-                trial_of("onnxruntime", 100.0, verdict="reference"),
-                trial_of("fp32-s1t2-b1", 200.0, fidelity_of(), verdict="chosen"),
-            ),
-        )
-        return Manifest(
-            schema=SCHEMA,
-            model="tiny",
-            version=version,
-            created_utc="2026-11-24T09:12:44+00:00",
-            inputs=(TensorSpec(name="x", dtype="float32", shape=(8,)),),
-            outputs=(TensorSpec(name="logits", dtype="float32", shape=(4,)),),
-            sources=(FileDigest(path="recipe.toml", sha256="ab" * 32, size_bytes=7),),
-            evaluation=DataIdentity(
-                sha256="cd" * 32,
-                count=small_models.SAMPLES,
-                classes=None,
-                class_count=None,
-                ranges={"x": (-3.0, 3.0)},
-                skipped=(),
-            ),
-            calibration=None,
-            budget=Budget(metric="top1_agreement", max_drop=0.02),
-            p99_ms=100.0,
-            builds=(cpu,),
-        )
-
-    return build
+def manifest_of() -> Callable[[int, tuple[FileDigest, ...]], Manifest]:
+    """The manifest of that version of a model called "tiny" with these artifacts, for the CPU."""
+    return tiny_builds.manifest
 
 
 Speeds = Callable[..., dict[str, tuple[Throughput, LatencySummary]]]

@@ -2,210 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from plansmith.engines.passport import BuildOptions
-from plansmith.keys import ModelKeys, StageKey, TargetKeys, for_model, for_target
-from plansmith.manifest import Machine
+from plansmith.keys import for_model
 from plansmith.measure import Plan
-from plansmith.recipe import (
-    Budget,
-    Data,
-    Input,
-    Output,
-    Preprocess,
-    Prune,
-    Quantize,
-    Recipe,
-    Source,
+from stage_keys import (
+    BUILDS,
+    COMPILE,
+    DATA,
+    EXPORT,
+    MACHINE,
+    MEASURE,
+    QUANTIZE,
+    RECIPE,
+    TARGETS,
+    TOOLS,
+    changed,
+    everywhere,
+    keys,
+    on,
+    on_gpus,
+    places_of,
+    with_leaf,
 )
-from plansmith.tensors import TensorSpec
-
-TARGETS = ("cpu", "tensorrt", "tensorrt-rtx")
-# Nothing is left out that may be: every field has a value that can be taken away or changed.
-RECIPE = Recipe(
-    source=Source(kind="safetensors", location="weights.safetensors", architecture="net.py:net"),
-    inputs=(
-        Input(
-            spec=TensorSpec(name="image", dtype="uint8", shape=(8, 8, 3)),
-            preprocess=Preprocess(layout="NCHW", mean=(1.0, 2.0, 3.0), scale=(0.5, 0.5, 0.5)),
-        ),
-    ),
-    outputs=(
-        Output(spec=TensorSpec(name="logits", dtype="float32", shape=(4,)), labels="labels.txt"),
-    ),
-    data=Data(
-        evaluation="evaluation.npz",
-        labels="labels.npy",
-        slices="slices.csv",
-        calibration="calibration.npz",
-        training="data.py:training",
-        pictures="pictures/",
-        max_undecodable=0.1,
-    ),
-    prune=Prune(epochs=2),
-    quantize=Quantize(method="entropy"),
-    budget=Budget(metric="top1", max_drop=0.01, max_kl=0.1, max_deviation=2.0),
-    p99_ms=50.0,
-    targets=TARGETS,
-    max_batch_size=8,
-    compute_capabilities=("8.6", "8.9"),
-    engine=BuildOptions(workspace_bytes=2**20),
-)
-MACHINE = Machine(cpu="a CPU", cores=2, memory_bytes=1, system="Linux", features=("avx2",))
-PLAN = Plan(rounds=1, seconds=0.1)
-TOOLS = {
-    name: "1.0"
-    for name in (
-        *("plansmith", "numpy", "onnx", "torch", "safetensors", "onnxslim", "pillow", "pyarrow"),
-        *("torch-pruning", "nncf", "openvino", "onnxruntime", "nvidia-modelopt", "tensorrt"),
-        *("tensorrt-rtx-cu13", "polygraphy", "scikit-learn"),
-    )
-}
-Places = Mapping[str, Mapping[str, str]]
-
-
-def places_of(recipe: Recipe) -> Places:
-    """What the recipe names, each with one file called after what it is for."""
-    data = recipe.data
-    named = {
-        "source": recipe.source.location,
-        "architecture": recipe.source.architecture,
-        **{one.name: getattr(data, one.name) for one in fields(Data) if "max" not in one.name},
-        "classes": recipe.outputs[0].labels,
-    }
-    return {key: {str(place): f"digest of {place}"} for key, place in named.items() if place}
-
-
-def keys(
-    recipe: Recipe = RECIPE,
-    *,
-    origins: Places | None = None,
-    machine: Machine = MACHINE,
-    plan: Plan = PLAN,
-    tools: Mapping[str, str] = TOOLS,
-    files: Mapping[str, str] = {"labels.txt": "a digest"},
-) -> dict[str, str]:
-    """The key of every stage there is, by the stage's name."""
-    shared = for_model(recipe, places_of(recipe) if origins is None else origins, tools)
-    each = [for_target(one, recipe, shared, machine, plan, tools, files) for one in TARGETS]
-    return {stage.stage: stage.key for one in (shared, *each) for stage in stages_of(one)}
-
-
-def stages_of(group: ModelKeys | TargetKeys) -> Iterator[StageKey]:
-    for field in fields(group):
-        stage = getattr(group, field.name)
-        if stage is not None:
-            yield stage
-
-
-def changed(after: Mapping[str, str]) -> set[str]:
-    """The stages that run again; one that is not there any more is none of them."""
-    before = keys()
-    return {stage for stage, key in after.items() if before.get(stage) != key}
-
-
-def on(target: str, *names: str) -> set[str]:
-    return {f"{target}: {name}" for name in names}
-
-
-QUANTIZE = ("quantize", "compile", "measure", "build")
-COMPILE, MEASURE = QUANTIZE[1:], QUANTIZE[2:]
-BUILDS = {f"{target}: build" for target in TARGETS}
-
-
-def everywhere(*names: str) -> set[str]:
-    return {stage for target in TARGETS for stage in on(target, *names)}
-
-
-def on_gpus(*names: str) -> set[str]:
-    return on("tensorrt", *names) | on("tensorrt-rtx", *names)
-
-
-DATA = {"data", "calibration", "reference", "prune", *everywhere(*QUANTIZE)}
-EXPORT = {"export", "clean", "reference", "prune", *everywhere(*QUANTIZE)}
-
-
-# --- every field of a recipe --------------------------------------------------------------------
-
-
-def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The path of every plain value in nested dataclasses and tuples of them."""
-    if is_dataclass(value):
-        for field in fields(value):
-            yield from leaves(getattr(value, field.name), (*path, field.name))
-    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-        for index, one in enumerate(value):
-            yield from leaves(one, (*path, index))
-    else:
-        yield path
-
-
-def with_leaf(value: Any, path: tuple[str | int, ...], new: object) -> Any:
-    """`value` with what is at `path` replaced."""
-    if not path:
-        return new
-    first, *rest = path
-    if isinstance(first, int):
-        items = list(value)
-        items[first] = with_leaf(items[first], tuple(rest), new)
-        return tuple(items)
-    return replace(value, **{first: with_leaf(getattr(value, first), tuple(rest), new)})
-
-
-def at(value: Any, path: tuple[str | int, ...]) -> Any:
-    for step in path:
-        value = value[step] if isinstance(step, int) else getattr(value, step)
-    return value
-
-
-# Values that are of a field's kind but may not be any.
-LEGAL = {"dtype": ("uint8", "float32", "int64"), "optimisation_level": tuple(range(6))}
-
-
-@st.composite
-def other_recipes(draw: st.DrawFn) -> tuple[tuple[str | int, ...], Recipe]:
-    """A recipe that differs from RECIPE in one field, and that field's path."""
-    path = draw(st.sampled_from(sorted(leaves(RECIPE), key=str)))
-    old = at(RECIPE, path)
-    if path[-1] in LEGAL:
-        new = draw(st.sampled_from([one for one in LEGAL[str(path[-1])] if one != old]))
-    elif isinstance(old, bool):
-        new = not old
-    elif isinstance(old, tuple):
-        new = (*old, old[-1]) if old else ("8.6",)
-    elif isinstance(old, str):
-        new = f"{old}{draw(st.characters(categories=['L']))}"
-    else:
-        new = (old or 0) + draw(st.integers(1, 9))
-    return path, with_leaf(RECIPE, path, new)
-
-
-@given(other_recipes())
-def test_every_field_of_a_recipe_gives_another_build_of_every_target(
-    other: tuple[tuple[str | int, ...], Recipe],
-) -> None:
-    _, recipe = other
-    assert recipe != RECIPE
-    assert changed(keys(recipe)) >= BUILDS
-
-
-@given(other_recipes())
-def test_what_follows_a_stage_that_runs_again_runs_again(
-    other: tuple[tuple[str | int, ...], Recipe],
-) -> None:
-    stages = changed(keys(other[1]))
-    after = {"data": DATA, "export": EXPORT, "calibration": everywhere(*QUANTIZE)}
-    after |= {f"{one}: quantize": on(one, *COMPILE) for one in TARGETS}
-    after |= {f"{one}: compile": on(one, *MEASURE) for one in TARGETS}
-    for stage, following in after.items():
-        assert stage not in stages or following <= stages
 
 
 def test_the_same_recipe_has_the_same_keys() -> None:
@@ -214,9 +35,6 @@ def test_the_same_recipe_has_the_same_keys() -> None:
 
 def test_no_two_stages_share_a_key() -> None:
     assert len(set(keys().values())) == len(keys()) == 6 + 4 * len(TARGETS)
-
-
-# --- what runs again for what -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -327,18 +145,3 @@ def test_parts_are_named_so_that_a_build_can_say_which_changed() -> None:
     assert stage is not None
     assert stage.parts["calibration: calibration.npz"] == "digest of calibration.npz"
     assert {"data", "numpy", "pyarrow"} <= set(stage.parts)
-
-
-@given(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=4))
-def test_a_key_does_not_hang_on_the_order_of_its_parts(parts: dict[str, str]) -> None:
-    turned = dict(reversed(parts.items()))
-    assert StageKey(stage="s", parts=parts).key == StageKey(stage="s", parts=turned).key
-
-
-@given(
-    st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=3),
-    st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=3),
-)
-def test_keys_are_equal_only_for_equal_parts(one: dict[str, str], two: dict[str, str]) -> None:
-    equal = StageKey(stage="s", parts=one).key == StageKey(stage="s", parts=two).key
-    assert equal == (one == two)

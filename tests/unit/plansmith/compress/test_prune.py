@@ -1,4 +1,4 @@
-"""Pruning: channels are gone for real, the answers come back, and what does not is said."""
+"""Pruning: the answers come back within the budget, and what does not is said."""
 
 import copy
 from collections.abc import Generator
@@ -10,44 +10,17 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from plansmith.compress.channels import layer_widths, pruned_width, without_channels
+from networks_to_prune import SIZE, convolutions, example, fresh, one_thread
+from plansmith.compress.channels import layer_widths
 from plansmith.compress.prune import NotRecovered, Pruned, count_macs, prune
 from plansmith.compress.recover import Training
 from plansmith.errors import UnusableInput
 
-SIZE = 8
-
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Generator[None, None, None]:
-    """Networks this small gain nothing from a second one, and wait for it on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def fresh(*layers: nn.Module) -> nn.Module:
-    return nn.Sequential(*layers).eval()
-
-
-def convolutions() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return fresh(
-            nn.Conv2d(1, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(64 * 16, 10),
-        )
-
-
-def example(channels: int = 1) -> tuple[torch.Tensor, ...]:
-    return (torch.zeros(2, channels, SIZE, SIZE),)
+def without_threads() -> Generator[None, None, None]:
+    with one_thread():
+        yield
 
 
 def unheard(done: int, total: int, detail: str) -> None:
@@ -68,15 +41,13 @@ def trained() -> nn.Module:
     assert rows.labels is not None
     images, labels = torch.from_numpy(rows.inputs[0]), torch.from_numpy(rows.labels)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for _ in range(4):
-        for start in range(0, 1200, 40):
-            optimizer.zero_grad()
-            here = slice(start, start + 40)
-            functional.cross_entropy(net(images[here]), labels[here]).backward()
-            optimizer.step()
-    torch.set_num_threads(before)
+    with one_thread():
+        for _ in range(4):
+            for start in range(0, 1200, 40):
+                optimizer.zero_grad()
+                here = slice(start, start + 40)
+                functional.cross_entropy(net(images[here]), labels[here]).backward()
+                optimizer.step()
     return net.eval()
 
 
@@ -283,59 +254,6 @@ def test_progress_counts_over_all_attempts(trained: nn.Module) -> None:
     assert told[0][2] == "58% of the MACs"
 
 
-@pytest.mark.parametrize(
-    ("width", "ratio", "kept"),
-    [(64, 0.5, 32), (64, 0.3, 48), (64, 0.95, 8), (16, 0.5, 8), (10, 0.5, 5), (3, 0.9, 1)],
-)
-def test_wide_layers_keep_multiples_of_eight(width: int, ratio: float, kept: int) -> None:
-    assert pruned_width(width, ratio) == kept
-
-
-def test_residual_and_depthwise_layers_lose_the_same_channels() -> None:
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = nn.Conv2d(1, 32, 3, padding=1)
-            self.branch = nn.Conv2d(32, 32, 3, padding=1)
-            self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
-            self.head = nn.Linear(32 * SIZE * SIZE, 10)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            stem = self.stem(images)
-            return self.head(self.depthwise(stem + self.branch(stem).relu()).flatten(1)).relu()
-
-    net = Residual().eval()
-    smaller = without_channels(net, example(), layer_widths(net), 0.5)
-    assert layer_widths(smaller) == {"stem": 16, "branch": 16, "depthwise": 16, "head": 10}
-    assert smaller(*example()).shape == (2, 10)
-
-
-def test_grouped_layers_lose_as_many_channels_in_each_group() -> None:
-    net = fresh(
-        nn.Conv2d(1, 32, 3),
-        nn.GroupNorm(4, 32),
-        nn.Conv2d(32, 32, 3, groups=2),
-        nn.Flatten(),
-        nn.Linear(32 * 16, 10),
-    )
-    smaller = without_channels(net, example(), layer_widths(net), 0.5)
-    assert layer_widths(smaller) == {"0": 16, "2": 16, "4": 10}
-    assert smaller(*example()).shape == (2, 10)
-
-
-def test_the_channels_that_do_nothing_go_first() -> None:
-    net = fresh(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
-    with torch.no_grad():
-        net[0].weight[::2] = 0
-        net[0].bias[::2] = 0
-        net[2].weight[:, ::2] = 0
-    rows = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
-    smaller = without_channels(net, (rows,), layer_widths(net), 0.5)
-    assert layer_widths(smaller) == {"0": 8, "2": 3}
-    # The sum over half as many terms may round otherwise in its last digits.
-    torch.testing.assert_close(smaller(rows), net(rows))
-
-
 def test_a_network_of_its_output_layer_alone_has_nothing_to_prune() -> None:
     rows = Training(inputs=(np.zeros((4, 4), np.float32),), labels=None)
     with pytest.raises(UnusableInput, match=r"no layer that pruning could make narrower"):
@@ -348,23 +266,3 @@ def test_a_network_of_its_output_layer_alone_has_nothing_to_prune() -> None:
             epochs=1,
             tick=unheard,
         )
-
-
-def test_a_network_that_fixes_its_own_widths_is_told() -> None:
-    class Fixed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = nn.Linear(4, 16)
-            self.last = nn.Linear(16, 3)
-
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return self.last(self.first(rows) + torch.ones(16))
-
-    net = Fixed().eval()
-    with pytest.raises(UnusableInput, match=r"cannot be pruned \(.*leave \[prune\] out"):
-        without_channels(net, (torch.zeros(2, 4),), layer_widths(net), 0.5)
-
-
-def test_nothing_is_printed(trained: nn.Module, capfd: pytest.CaptureFixture[str]) -> None:
-    without_channels(trained, example(), layer_widths(trained), 0.5)
-    assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""Scales are what NumPy makes of the same values; what is kept has no Q/DQ; answers stay right."""
+"""INT8 scales are what NumPy makes of the same values; what cannot be quantised is told."""
 
 from __future__ import annotations
 
@@ -17,73 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from plansmith.compress import qdq
-from plansmith.compress.fp16 import to_fp16
 from plansmith.compress.qdq import MIN_SAMPLES, Quantised, quantisable_layers, scales, to_int8
 from plansmith.errors import PlansmithError, UnusableInput
+from qdq_networks import ROWS, X, build
 
-ROWS = 40
 LAYERS = ("stem", "body", "last", "head")
-
-
-def draw_rows() -> NDArray[np.float32]:
-    """float32 [40, 3, 8, 8], one value in the last batch of eight far beyond all others."""
-    rows = np.random.default_rng(1).normal(size=(ROWS, 3, 8, 8)).astype(np.float32)
-    rows[-2, 1, 4, 4] = -30
-    return rows
-
-
-X = draw_rows()
-
-
-def build(batch: int | str = "batch", loudness: float = 1.0, channels: int = 16) -> onnx.ModelProto:
-    """x float32 [batch, 3, 8, 8] → y float32 [batch, 16]: three convolutions, a mean and a Gemm.
-
-    The output of "body" is `loudness` times larger, "last" makes up for it. One output channel of
-    "stem" has no weights at all, another one has weights far below what FP16 can tell from zero.
-    """
-    rng = np.random.default_rng(0)
-    weights = {
-        "w1": rng.normal(size=(channels, 3, 3, 3)) * 0.3,
-        "w2": rng.normal(size=(channels, channels, 3, 3)) * 0.1 * loudness,
-        "w3": rng.normal(size=(16, channels, 1, 1)) * 0.3 / loudness,
-        "w4": rng.normal(size=(16, 16)) * 0.3,
-    }
-    weights["w1"][0] = 0
-    weights["w1"][1] *= 1e-9
-    nodes = [
-        helper.make_node("Conv", ["x", "w1"], ["a"], name="stem", pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["a"], ["b"], name="stem/relu"),
-        helper.make_node("Conv", ["b", "w2"], ["c"], name="body", pads=[1, 1, 1, 1]),
-        helper.make_node("Conv", ["c", "w3"], ["d"], name="last"),
-        helper.make_node("GlobalAveragePool", ["d"], ["e"], name="mean"),
-        helper.make_node("Flatten", ["e"], ["f"], name="flat"),
-        helper.make_node("Gemm", ["f", "w4"], ["y"], name="head"),
-    ]
-    return helper.make_model(
-        helper.make_graph(
-            nodes,
-            "tiny",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 8, 8])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 16])],
-            [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-
-
-def answers(model: onnx.ModelProto) -> NDArray[np.float32]:
-    # With its optimisations ONNX Runtime 1.32 answers wrongly where scales are FP16.
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": X})[0]
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +36,6 @@ def by_max() -> Quantised:
 @pytest.fixture(scope="module")
 def by_entropy() -> Quantised:
     return to_int8(build(), {"x": X})
-
-
-@pytest.fixture(scope="module")
-def in_fp16(by_max: Quantised) -> onnx.ModelProto:
-    return to_fp16(by_max.model, {"x": X}).model
 
 
 @pytest.fixture(scope="module")
@@ -230,48 +167,11 @@ def test_a_round_trip_is_off_by_half_a_scale_saturates_and_changes_nothing_twice
     np.testing.assert_array_equal(again, after)
 
 
-def test_int8_answers_are_near_those_of_fp32(by_max: Quantised, in_fp16: onnx.ModelProto) -> None:
-    want = answers(build())
-    for model in (by_max.model, in_fp16):
-        off = np.abs(answers(model) - want).max()
-        assert 0 < off < 0.1 * np.abs(want).max()
-
-
 def test_layers_that_modelopt_leaves_out_are_told_as_kept() -> None:
     # Four channels are too few for INT8 to be faster.
     found = to_int8(build(channels=4), {"x": X}, method="max")
     assert "body" in found.kept_layers
     assert sorted([*found.quantised_layers, *found.kept_layers]) == sorted(LAYERS)
-
-
-def test_in_fp16_all_floats_are_fp16_and_the_edges_are_not(in_fp16: onnx.ModelProto) -> None:
-    types = {one.data_type for one in in_fp16.graph.initializer}
-    assert types == {TensorProto.FLOAT16, TensorProto.INT8}
-    for values in (in_fp16.graph.input, in_fp16.graph.output):
-        assert [value.type.tensor_type.elem_type for value in values] == [TensorProto.FLOAT]
-
-
-def test_fp16_scales_are_those_of_fp32_rounded_and_never_zero(
-    by_max: Quantised, in_fp16: onnx.ModelProto
-) -> None:
-    rounded, exact = scales(in_fp16), scales(by_max.model)
-    assert set(rounded) == set(exact)
-    for name in exact:
-        # Eleven bits, or FP16's smallest number where they would be zero.
-        np.testing.assert_allclose(
-            rounded[name], exact[name], rtol=2**-11, atol=2.0**-24, err_msg=name
-        )
-        assert (rounded[name] > 0).all(), name
-
-
-def test_where_fp16_would_overflow_it_is_not_used() -> None:
-    model = build(loudness=1e5)
-    quantised = to_int8(model, {"x": X}, method="max").model
-    found = to_fp16(quantised, {"x": X}).model
-    types = {one.name: one.data_type for one in found.graph.initializer}
-    assert (types["w2"], types["w4"]) == (TensorProto.FLOAT, TensorProto.FLOAT16)
-    want = answers(model)
-    assert np.abs(answers(found) - want).max() < 0.1 * np.abs(want).max()
 
 
 def test_too_few_rows_are_refused() -> None:
