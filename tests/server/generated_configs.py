@@ -15,6 +15,8 @@ max_batch_size: 4
 input [ { name: "a" data_type: TYPE_FP32 dims: [ 2 ] } ]
 output [ { name: "y" data_type: TYPE_FP32 dims: [ 2 ] } ]
 """
+# Of the rate limiter; no other word of a config is this one.
+RESOURCE = "shared"
 # One mistake in a config says more than five: of so many choices of a kind one is wrong.
 RIGHT = 49
 
@@ -165,8 +167,9 @@ class _Model(_Choice):
         kind = self._one("KIND_CPU", "KIND_MODEL", "KIND_AUTO")
         gpus = ('profile: "0"', *(() if kind == "KIND_AUTO" else ("gpus: [ 0 ]",)))
         more = self._rare(self._one("", "count: 2", "count: -3"), *gpus)
-        resource = f'{{ name: "r" {self._one("", "global: true")} count: {self._rare("1", "0")} }}'
-        other = self._rare("", ', { name: "r" global: true count: 1 }')
+        ours, count = self._one("", "global: true"), self._rare("1", "0")
+        resource = f'{{ name: "{RESOURCE}" {ours} count: {count} }}'
+        other = self._rare("", f', {{ name: "{RESOURCE}" global: true count: 1 }}')
         limits = f"rate_limiter {{ resources [ {resource} {other} ] priority: 2 }}"
         return f"instance_group [ {{ kind: {kind} {more} {self._one('', limits)} }} ]"
 

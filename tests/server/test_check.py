@@ -11,19 +11,17 @@ import http.client
 import itertools
 import json
 import shutil
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from generated_configs import STEP, STEP_CONFIG, configs, ensembles
+from generated_configs import RESOURCE, STEP, STEP_CONFIG, configs, ensembles
 from plansmith.rules.checking import check
 from plansmith.rules.facts import Place
 from plansmith.rules.findings import ERROR
@@ -36,8 +34,6 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-# Of a model that has been unloaded, in the server's index.
-DONE = "UNAVAILABLE"
 NO_ANSWER = "no answer, the server ended"
 MODEL = """
 import json
@@ -91,7 +87,8 @@ class Judges:
     def judge(self, config: str) -> tuple[list[str], str]:
         """What check calls an error, and why the server does not load it: "" where it does."""
         name = f"generated_{next(self._numbers)}"
-        folder = self._write(name, config)
+        # The rate limiter's resources are of all models, and the one before may still be unloading.
+        folder = self._write(name, config.replace(f'"{RESOURCE}"', f'"{name}"'))
         try:
             found = check([self._repository], Place(cores=2, server_version=TRITON))
             of_model = [one for one in found if Path(one.file).is_relative_to(folder)]
@@ -108,7 +105,7 @@ class Judges:
 
     def _refusal(self, model: str) -> str:
         try:
-            self._post(f"models/{model}/load")
+            self._post(model, "load")
         except urllib.error.HTTPError as error:
             return str(json.loads(error.read())["error"])
         except (OSError, http.client.HTTPException):
@@ -118,17 +115,14 @@ class Judges:
             self._running.close()
             self.__enter__()
             return NO_ANSWER
-        self._post(f"models/{model}/unload")
-        # It only begins with the answer: the resources of the rate limiter are still taken.
-        while model in {one["name"] for one in self._post("index") if one.get("state") != DONE}:
-            time.sleep(0.01)
+        self._post(model, "unload")
         return ""
 
-    def _post(self, what: str) -> Any:
+    def _post(self, model: str, what: str) -> None:
         assert self._server is not None
-        url = f"{self._server.http_url}/v2/repository/{what}"
+        url = f"{self._server.http_url}/v2/repository/models/{model}/{what}"
         with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=30) as answer:
-            return json.loads(answer.read() or "null")
+            answer.read()
 
 
 @pytest.fixture(scope="module")
