@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plansmith.errors import UnusableInput
 from plansmith.recipe import Input
 from plansmith.recipe.functions import call_function
-from plansmith.tensors import TensorSpec
+from plansmith.tensors import TensorSpec, compatible
 
 
 def read_arrays(key: str, place: str, folder: Path) -> Any:
@@ -55,9 +55,7 @@ def rows_for(key: str, place: str, loaded: Mapping[str, Any], spec: TensorSpec) 
     if name not in loaded:
         raise UnusableInput(f"{key}: {place}: has no array {name!r}; it has {', '.join(loaded)}")
     array = as_array(key, place, loaded[name])
-    fits = array.ndim == len(spec.shape) + 1 and all(
-        want in (-1, have) for want, have in zip(spec.shape, array.shape[1:], strict=True)
-    )
+    fits = array.ndim > 0 and compatible(spec.shape, array.shape[1:])
     if array.dtype.name != spec.dtype or not fits:
         raise UnusableInput(
             f"{key}: {place}: {name} is {array.dtype.name} {list(array.shape)}; the recipe says "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plansmith.errors import UnusableInput
-from plansmith.tensors import TensorSpec
+from plansmith.tensors import TensorSpec, compatible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,7 @@ def profile_for(
 
 def _shapes(spec: TensorSpec, batch: int, seen: Sequence[tuple[int, ...]]) -> InputShapes:
     for shape in seen:
-        fits = len(shape) == len(spec.shape) and all(
-            want in (-1, got) for want, got in zip(spec.shape, shape, strict=True)
-        )
-        if not fits:
+        if not compatible(spec.shape, shape):
             raise UnusableInput(
                 f"input.{spec.name}: a sample has shape {list(shape)}, the recipe says "
                 f"{list(spec.shape)}; correct one of them"

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from google.protobuf import text_format
 
 from plansmith.config.message import ModelConfig
-from plansmith.errors import UnusableInput
+from plansmith.config.parsing import parse
+from plansmith.config.version_policy import loaded_versions
 
 # Of the Python backend: an archive or a folder with the interpreter's packages.
 _ENVIRONMENT = "EXECUTION_ENV_PATH"
@@ -35,26 +33,11 @@ def served(text: str, there: Iterable[int], *, file: str) -> Served:
 
     Raises UnusableInput, with `file`, line and column, where it is no model configuration.
     """
-    config = ModelConfig()
-    try:
-        text_format.Parse(text, config)
-    except text_format.ParseError as error:
-        raise UnusableInput(f"{file}:{error}") from error
+    config = parse(text, file).message
     return Served(
-        versions=_versions(config.version_policy, sorted(there)),
+        versions=loaded_versions(config, sorted(there)),
         files=tuple(sorted(set(_files(config)))),
     )
-
-
-def _versions(policy: Any, there: list[int]) -> tuple[int, ...]:
-    choice = policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return tuple(there)
-    if choice == "specific":
-        return tuple(one for one in there if one in policy.specific.versions)
-    # Triton's default is the newest one.
-    count = policy.latest.num_versions if choice == "latest" else 1
-    return tuple(there[-max(count, 1) :])
 
 
 def _files(config: ModelConfig) -> Iterator[str]:

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from plansmith.config.message import ModelConfig, Path
 from plansmith.config.parsing import ConfigFile
+from plansmith.config.version_policy import loaded_versions
 from plansmith.rules import backends
 from plansmith.rules.facts import ConfigText, ModelFacts, Place, RecipeFacts, RepositoryFacts
 
@@ -86,19 +87,8 @@ def case_of(
         file=text.file,
         config=config,
         serving=serving,
-        served=served_versions(config.message, model.versions),
+        served=loaded_versions(config.message, model.versions),
     )
-
-
-def served_versions(message: Any, versions: Sequence[int]) -> tuple[int, ...]:
-    """Those of `versions` (ascending) that the config's version policy lets the server load."""
-    policy = message.version_policy
-    if policy.HasField("all"):
-        return tuple(versions)
-    if policy.HasField("specific"):
-        return tuple(version for version in versions if version in policy.specific.versions)
-    count = int(policy.latest.num_versions) if policy.HasField("latest") else 1
-    return tuple(versions[-count:]) if count > 0 else ()
 
 
 def main_case(case: ModelCase | ConfigCase, name: str) -> ConfigCase | None:

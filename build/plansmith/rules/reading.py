@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from plansmith.config.parsing import BadConfig, parse
+from plansmith.config.version_policy import loaded_versions
 from plansmith.errors import BadRecipe, Problem, UnusableInput
 from plansmith.integrity import pickles
-from plansmith.rules.case import case_of, served_versions
+from plansmith.rules.case import case_of
 from plansmith.rules.facts import (
     CONFIG_FILE,
     RECIPE_FILE,
@@ -242,7 +243,7 @@ def _with_named_files(folder: Path, facts: ModelFacts) -> ModelFacts:
         case = case_of(facts, text, alone, Place(cores=1))
         if case is None:
             continue
-        for version in served_versions(case.message, facts.versions):
+        for version in loaded_versions(case.message, facts.versions):
             for name in {case.serving.file, *case.message.cc_model_filenames.values()}:
                 _read_graph(folder, facts, f"{version}/{name}", graphs)
         for output in case.message.output:
