@@ -52,6 +52,8 @@ SEEDS = (
          also=("version-missing",)),
     Seed("name-dotted", "a.b/config.pbtxt", files={"a.b/config.pbtxt": '=backend: "python"',
          "a.b/1/model.py": "one byte"}),
+    Seed("name-shell", "a;b/config.pbtxt", files={"a;b/config.pbtxt": '=backend: "python"',
+         "a;b/1/model.py": "one byte"}),
     Seed("config-name-space", "torch/configs/a b.pbtxt",
          files={"torch/configs/a b.pbtxt": '=platform: "pytorch_libtorch"'}),
     Seed("backend-missing", P, 'backend: "python"\n', "", at='name: "plain"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from plansmith.config.fields import newer_fields
@@ -72,6 +73,14 @@ def _name_dotted(case: ModelCase) -> Iterator[Hit]:
         message = f"the model's name '{case.model.name}' has a dot"
         fix = "rename the folder: the server may take the text after the dot for a backend"
         yield Hit(file=_spokesman(case), message=message, fix=fix)
+
+
+def _name_shell(case: ConfigCase) -> Iterator[Hit]:
+    name = case.model.name
+    if case.serving.backend == backends.PYTHON and shlex.quote(name) != name:
+        message = f"the model's name '{name}' has letters that a shell takes for its own"
+        fix = "rename the folder: the Python backend starts it by a line of bash, and hangs"
+        yield Hit(path=("name",), message=message, fix=fix)
 
 
 def _config_name_space(case: ModelCase) -> Iterator[Hit]:
@@ -208,6 +217,13 @@ RULES = (
         about="A model's name has no dot: the text after it may be taken for a backend.",
         source=_VALIDATOR,
         of_model=_name_dotted,
+    ),
+    Rule(
+        id="name-shell",
+        severity=ERROR,
+        about="A Python model's name has only letters, digits and `@%+=:,./-_`.",
+        source="python_backend:src/stub_launcher.cc",
+        of_config=_name_shell,
     ),
     Rule(
         id="config-name-space",
