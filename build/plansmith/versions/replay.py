@@ -6,12 +6,12 @@ The order is drawn, so that neither model always comes first; the same seed give
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,11 @@ from plansmith.versions.requests import Replay, Sameness, Tensors
 if TYPE_CHECKING:
     from plansmith_client import Model
 
+SentT = TypeVar("SentT")
 # One row in, its answer out; raises the client's errors.
 Ask = Callable[[Tensors], Tensors]
 WARM_UP_ROUNDS = 2
+_AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Pace:
 
 def asking(model: Model) -> Ask:
     """Sends a row to `model` as a batch of one, if it batches."""
-    batches = model.metadata().max_batch_size > 0
+    batches = bool(model.metadata().max_batch_size)
 
     def ask(row: Tensors) -> Tensors:
         if not batches:
@@ -88,8 +90,7 @@ def send_to_both(
             new, old = _send(candidate, replay.rows[row]), _send(served, replay.rows[row])
         return _outcome(row, old, None, sameness), _outcome(row, new, old[1], sameness)
 
-    with ThreadPoolExecutor(pace.concurrency) as pool:
-        return list(pool.map(send, _rows(replay, pace), map(bool, first)))
+    return list(_each(send, zip(_rows(replay, pace), map(bool, first), strict=True), pace))
 
 
 def split(
@@ -114,13 +115,25 @@ def split(
             return _outcome(row, _send(candidate, replay.rows[row]), answers[row], sameness)
         return _outcome(row, _send(served, replay.rows[row]), None, sameness)
 
-    with ThreadPoolExecutor(pace.concurrency) as pool:
-        outcomes = list(pool.map(send, _rows(replay, pace), map(bool, chosen)))
+    outcomes = list(_each(send, zip(_rows(replay, pace), map(bool, chosen), strict=True), pace))
     taken = list(zip(outcomes, chosen, strict=True))
     return [one for one, to in taken if not to], [one for one, to in taken if to]
 
 
 _Sent = tuple[float, Tensors | None, str]
+
+
+def _each(
+    send: Callable[[int, bool], SentT], requests: Iterable[tuple[int, bool]], pace: Pace
+) -> Iterator[SentT]:
+    """What `send` gives for each of `requests`, in order.
+
+    A pool begins by making a future of everything that it is given: it gets some at a time.
+    """
+    left = iter(requests)
+    with ThreadPoolExecutor(pace.concurrency) as pool:
+        while some := list(islice(left, _AT_A_TIME)):
+            yield from pool.map(send, *zip(*some, strict=True))
 
 
 def _rows(replay: Replay, pace: Pace) -> Iterator[int]:
