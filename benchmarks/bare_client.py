@@ -57,7 +57,7 @@ class _User(asyncio.Protocol):
             head, found, body = self._head.partition(b"\r\n\r\n")
             if not found:
                 return
-            status, length = _parsed(head)
+            status, length = parsed(head)
             if status != 200:
                 self._fail(f"status {status}: {body[:200]!r}")
                 return
@@ -85,7 +85,8 @@ class _User(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-def _parsed(head: bytes) -> tuple[int, int]:
+def parsed(head: bytes) -> tuple[int, int]:
+    """Status and content-length."""
     lines = head.split(b"\r\n")
     fields = dict(line.lower().split(b": ", 1) for line in lines[1:])
     return int(lines[0].split()[1]), int(fields[b"content-length"])

@@ -9,19 +9,31 @@ import asyncio
 import importlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client import AsyncClient, Client
+from plansmith_client.credentials import NO_ACCESS
+from plansmith_client.drivers import run
+from plansmith_client.endpoints import parse_endpoint
+from plansmith_client.flow import ModelFlows
+from plansmith_client.transports import open_transport
 
 WARM_UP_CALLS = 5
-_TIMEOUT_S = 60.0
+TIMEOUT_S = 60.0
 
 Array: TypeAlias = NDArray[np.uint8]
 Infer: TypeAlias = Callable[[Array], Array]
@@ -46,6 +58,21 @@ class Sample:
     def cpu_ms(self) -> float:
         """Of each call; of a thousand calls as many seconds."""
         return self.cpu_s / self.calls * 1e3
+
+
+class Caller(Protocol):
+    """What calls the model from threads; `shared`: one for all of them, else one for each."""
+
+    @property
+    def shared(self) -> bool: ...
+
+    def __call__(self) -> AbstractContextManager[Infer]: ...
+
+
+class AsyncCaller(Protocol):
+    """What calls it from the tasks of a loop."""
+
+    def __call__(self) -> AbstractAsyncContextManager[AsyncInfer]: ...
 
 
 @dataclass(frozen=True)
@@ -103,27 +130,43 @@ class AsyncRaw:
 
 @dataclass(frozen=True)
 class Ours:
-    """`Client`."""
+    """`Client`, with more of its arguments by name."""
+
+    url: str
+    named: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    shared: bool = True
+
+    @contextmanager
+    def __call__(self) -> Generator[Infer]:
+        with Client(self.url, timeout_s=TIMEOUT_S, **self.named) as client:
+            yield client.model("identity")
+
+
+@dataclass(frozen=True)
+class AsyncOurs:
+    """`AsyncClient`, in the same way."""
+
+    url: str
+    named: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncGenerator[AsyncInfer]:
+        async with AsyncClient(self.url, timeout_s=TIMEOUT_S, **self.named) as client:
+            yield client.model("identity")
+
+
+@dataclass(frozen=True)
+class OnceOnly:
+    """`Client` without what repeats, balances and watches over endpoints."""
 
     url: str
     shared: bool = True
 
     @contextmanager
     def __call__(self) -> Generator[Infer]:
-        with Client(self.url, timeout_s=_TIMEOUT_S) as client:
-            yield client.model("identity")
-
-
-@dataclass(frozen=True)
-class AsyncOurs:
-    """`AsyncClient`."""
-
-    url: str
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[AsyncInfer]:
-        async with AsyncClient(self.url, timeout_s=_TIMEOUT_S) as client:
-            yield client.model("identity")
+        flows = ModelFlows(name="identity", version=None, timeout_s=TIMEOUT_S, cache={})
+        with closing(open_transport(parse_endpoint(self.url), NO_ACCESS)) as transport:
+            yield lambda array: run(flows.call(array, {}, None), transport)
 
 
 def _raw_request(module: Any, array: Array) -> dict[str, Any]:
@@ -134,10 +177,10 @@ def _raw_request(module: Any, array: Array) -> dict[str, Any]:
 
 def _limits(protocol: str) -> dict[str, Any]:
     """A deadline, as ours has one; tritonclient's HTTP has none for a call."""
-    return {"client_timeout": _TIMEOUT_S} if protocol == "grpc" else {}
+    return {"client_timeout": TIMEOUT_S} if protocol == "grpc" else {}
 
 
-def in_threads(opened: Raw | Ours) -> Measure:
+def in_threads(opened: Caller) -> Measure:
     """Calls from as many threads as are to be in flight."""
 
     def measure(array: Array, concurrency: int, seconds: float) -> Sample:
@@ -182,7 +225,7 @@ def _warm_up(infer: Infer, array: Array) -> None:
         assert np.array_equal(answer, array)
 
 
-def in_tasks(opened: AsyncRaw | AsyncOurs) -> Measure:
+def in_tasks(opened: AsyncCaller) -> Measure:
     """Calls from as many tasks of one loop."""
 
     async def measured(array: Array, concurrency: int, seconds: float) -> Sample:

@@ -1,37 +1,45 @@
 """What a call costs: this client against tritonclient, over both protocols, sync and asyncio.
 
-    make bench-client [ARGS="--rounds 5 --seconds 2 --json"]
+    make bench-client [ARGS="--rounds 9 --seconds 2 --only Async --json"]
 
 A Triton on this machine gives back what it gets. Each round measures every client at every size and
 concurrency, one right after the other, so that a slow moment of the machine falls on all alike;
-ratios are taken within a round. Every client makes its request of an array and gives an array back.
+ratios are taken within a round. Every client makes its request of an array and gives an array back:
+tritonclient's as a user does by hand, with an InferInput for each call. Each group has
+
+- tritonclient's client, which the others of the group are compared with;
+- ours over the wire, and over gRPC and HTTP without retries too, to show what those cost;
+- ours as it is unless told otherwise, large tensors by shared memory: compared with ours over the
+  wire;
+- the floor: a request made beforehand, its answer not looked into (floors.py).
+
 CPU is that of this process, all its threads, without the server's. A call that fails ends it all.
+The time to import is that of new processes, from the import to a client that has its protocol.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from callers import AsyncOurs, AsyncRaw, Ours, Raw, Sample, in_tasks, in_threads
-from numpy.typing import NDArray
+from callers import Sample
+from client_cases import Case, cases, chosen
+from importing import imports_s
 from running import exit_code
 
 from plansmith import places
 from plansmith.cache import Cache
 from plansmith.machine import describe, tool_versions
 from plansmith.progress import for_stderr
-from plansmith.server import HOST, TRITON, Server, free_ports, serving
+from plansmith.server import HOST, TRITON, free_ports, serving
 from plansmith.server_files import assemble, find_environment
 
 SIZES_BYTES = (1_000, 150_000, 4_000_000)
@@ -54,15 +62,6 @@ class TritonPythonModel:
             for one in requests
         ]
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A client, and the name of the one that it is compared with: its own for tritonclient's."""
-
-    name: str
-    against: str
-    measure: Callable[[NDArray[np.uint8], int, float], Sample]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,9 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(".cache"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--only", default="", help="of clients with this in their names")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--markdown", action="store_true", help="the table of docs/client.md")
     arguments = parser.parse_args()
     return exit_code("bench-client", lambda: _run(arguments))
 
@@ -105,8 +106,9 @@ def _run(arguments: argparse.Namespace) -> int:
         repository = Path(folder)
         _write_identity(repository)
         with serving(files, repository, "cpu", free_ports(), cache.root / "logs") as server:
-            rows = _measure(_cases(server), arguments.rounds, arguments.seconds)
-    _show(rows, arguments)
+            every = cases(server.grpc_url, HOST, server.ports.http)
+            rows = _measure(chosen(every, arguments.only), arguments.rounds, arguments.seconds)
+    _show(rows, imports_s(), arguments)
     return 0
 
 
@@ -118,21 +120,26 @@ def _write_identity(repository: Path) -> None:
     (folder / "configs" / "cpu.pbtxt").write_text(_CONFIG)
 
 
-def _measure(cases: list[Case], rounds: int, seconds: float) -> list[Row]:
+def _measure(wanted: list[Case], rounds: int, seconds: float) -> list[Row]:
     points = [(size, concurrency) for size in SIZES_BYTES for concurrency in CONCURRENCIES]
     arrays = {
         size: np.random.default_rng(0).integers(0, 256, size, np.uint8) for size in SIZES_BYTES
     }
     samples: dict[tuple[str, int, int], list[Sample]] = {}
-    total, done = rounds * len(points) * len(cases), 0
+    measured = [
+        (case, size, concurrency)
+        for size, concurrency in points
+        for case in wanted
+        if size >= case.least_bytes
+    ]
+    total, done = rounds * len(measured), 0
     with for_stderr().step("bench-client") as step:
         for _ in range(rounds):
-            for size, concurrency in points:
-                for case in cases:
-                    step.update(done, total, f"{case.name}, {size} bytes, {concurrency} in flight")
-                    sample = case.measure(arrays[size], concurrency, seconds)
-                    samples.setdefault((case.name, size, concurrency), []).append(sample)
-                    done += 1
+            for case, size, concurrency in measured:
+                step.update(done, total, f"{case.name}, {size} bytes, {concurrency} in flight")
+                sample = case.measure(arrays[size], concurrency, seconds)
+                samples.setdefault((case.name, size, concurrency), []).append(sample)
+                done += 1
     return [
         Row(
             case=case,
@@ -141,40 +148,11 @@ def _measure(cases: list[Case], rounds: int, seconds: float) -> list[Row]:
             samples=tuple(samples[case.name, size, concurrency]),
             baseline=tuple(samples[case.against, size, concurrency]),
         )
-        for size, concurrency in points
-        for case in cases
+        for case, size, concurrency in measured
     ]
 
 
-def _cases(server: Server) -> list[Case]:
-    """Each of ours behind the one of tritonclient's that does the same."""
-    address = {"grpc": server.grpc_url, "http": f"{HOST}:{server.ports.http}"}
-    # The module that tritonclient's own asyncio HTTP needs; without it gRPC's is the measure.
-    has_aiohttp = importlib.util.find_spec("aiohttp") is not None
-    cases: list[Case] = []
-    for protocol in ("grpc", "http"):
-        name = f"tritonclient.{protocol}"
-        cases += (
-            Case(name=name, against=name, measure=in_threads(Raw(protocol, address[protocol]))),
-            Case(
-                name=f"Client {protocol}",
-                against=name,
-                measure=in_threads(Ours(f"{protocol}://{address[protocol]}")),
-            ),
-        )
-    for protocol in ("grpc", "http"):
-        name = f"tritonclient.{protocol}.aio"
-        if protocol == "grpc" or has_aiohttp:
-            raw = in_tasks(AsyncRaw(protocol, address[protocol]))
-            cases.append(Case(name=name, against=name, measure=raw))
-        else:
-            name = "tritonclient.grpc.aio"
-        ours = in_tasks(AsyncOurs(f"{protocol}://{address[protocol]}"))
-        cases.append(Case(name=f"AsyncClient {protocol}", against=name, measure=ours))
-    return cases
-
-
-def _show(rows: list[Row], arguments: argparse.Namespace) -> None:
+def _show(rows: list[Row], imports: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     machine = describe()
     about: dict[str, Any] = {
         "machine": f"{machine.cpu}, {machine.cores} cores, {', '.join(machine.features)}",
@@ -183,6 +161,7 @@ def _show(rows: list[Row], arguments: argparse.Namespace) -> None:
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "load_before": _LOAD_BEFORE,
+        "import_s": imports,
     }
     if arguments.json:
         plain = [
@@ -199,6 +178,9 @@ def _show(rows: list[Row], arguments: argparse.Namespace) -> None:
         ]
         print(json.dumps({**about, "rows": plain}, indent=2))
         return
+    if arguments.markdown:
+        print(_markdown(rows))
+        return
     print(f"machine: {about['machine']}; load average before: {_LOAD_BEFORE:.1f}")
     print(f"server: {about['server']}")
     print("tools:", ", ".join(f"{name} {version}" for name, version in about["tools"].items()))
@@ -206,15 +188,33 @@ def _show(rows: list[Row], arguments: argparse.Namespace) -> None:
         f"{arguments.rounds} rounds of {arguments.seconds:g} s each, interleaved; median (range). "
         "CPU: ms a call, which is s for 1,000 calls"
     )
+    for url, seconds in imports.items():
+        print(f"import and Client({url!r}): {_spread(seconds, '.3f')} s")
     point = None
     for row in rows:
         if point != (row.size_bytes, row.concurrency):
             point = (row.size_bytes, row.concurrency)
             print(f"\n{row.size_bytes} bytes, {row.concurrency} in flight")
         rate, cpu = _spread(row.rates(), ".0f"), _spread(row.cpu_ms(), ".3f")
-        print(f"  {row.case.name:<22} {rate:>20}/s  CPU {cpu:<22}", end="")
+        print(f"  {row.case.name:<31} {rate:>20}/s  CPU {cpu:<22}", end="")
         compared = row.case.name != row.case.against
         print(f" {_spread(row.ratios(), '.2f')} of {row.case.against}" if compared else "")
+
+
+def _markdown(rows: list[Row]) -> str:
+    """Medians: CPU ms of a call, calls a second, and those as a share of the compared client's."""
+    points = sorted({(row.size_bytes, row.concurrency) for row in rows})
+    cells: dict[str, dict[tuple[int, int], str]] = {}
+    for row in rows:
+        cell = f"{statistics.median(row.cpu_ms()):.2f} ms, {statistics.median(row.rates()):.0f}/s"
+        if row.case.name != row.case.against:
+            cell += f" ({statistics.median(row.ratios()):.2f}x)"
+        cells.setdefault(row.case.name, {})[row.size_bytes, row.concurrency] = cell
+    heads = (f"{size // 1000} kB, {concurrency} in flight" for size, concurrency in points)
+    lines = [f"| client | {' | '.join(heads)} |", "|---" * (1 + len(points)) + "|"]
+    for name, found in cells.items():
+        lines.append(f"| {name} | {' | '.join(found.get(point, '') for point in points)} |")
+    return "\n".join(lines)
 
 
 def _spread(values: list[float], form: str) -> str:
