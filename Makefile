@@ -1,7 +1,7 @@
 # A table of contents; the logic is in Python.
 PYTHON ?= python3
 PLANSMITH := .venv/bin/plansmith
-SOURCES := build client loadtests benchmarks deploy tests model_repository
+SOURCES := build client loadtests benchmarks deploy docs tests model_repository
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo build preflight check verify sign serve load image up lint test \

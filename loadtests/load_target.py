@@ -41,12 +41,14 @@ def connect(options: LoadOptions) -> Target:
 
     Raises Unreachable, or UnusableSamples where the samples or the batch size do not fit.
     """
-    client = Client(options.url, timeout_s=options.timeout_s)
+    # A failure is to be counted, not mended, and requests go as they do from another machine.
+    client = Client(options.url, timeout_s=options.timeout_s, retry=None, shared_memory=False)
     try:
         model = client.model(options.model)
         metadata = model.metadata()
-        inputs = _inputs(metadata.inputs, metadata.max_batch_size)
-        batches = _batches(options, inputs, metadata.max_batch_size)
+        max_batch_size = metadata.max_batch_size or 0
+        inputs = _inputs(metadata.inputs, max_batch_size)
+        batches = _batches(options, inputs, max_batch_size)
         model.infer(batches[0])
     except PlansmithClientError as error:
         client.close()

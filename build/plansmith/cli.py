@@ -17,11 +17,13 @@ from plansmith.verbs import (
     image,
     infer,
     load,
+    models,
     preflight,
     publish,
     rollback,
     serve,
     sign,
+    top,
     up,
     verify,
 )
@@ -40,6 +42,8 @@ VERBS: Mapping[str, ModuleType] = MappingProxyType(
         "history": history,
         "serve": serve,
         "infer": infer,
+        "models": models,
+        "top": top,
         "load": load,
         "demo": demo,
         "image": image,
@@ -75,14 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and their arguments."""
-    top = argparse.ArgumentParser(
+    program = argparse.ArgumentParser(
         prog="plansmith",
         description="Trained model in, measured and deployable Triton model repository out.",
         epilog="exit codes: 0 fine, 1 something was found or failed, 2 unusable input, "
         "3 this machine lacks something, 4 too noisy to tell, 130 interrupted",
     )
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = program.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
         about = f"{verb.ABOUT[0].upper()}{verb.ABOUT[1:]}."
         verb.arguments(verbs.add_parser(name, help=verb.ABOUT, description=about))
-    return top
+    return program

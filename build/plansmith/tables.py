@@ -95,18 +95,19 @@ def show_answers(answers: Sequence[Answer], *, as_json: bool) -> None:
         return
     for answer in answers:
         for place, item in enumerate(answer.classes):
-            print(str(answer.file) if len(answer.classes) == 1 else f"{answer.file} [{place}]")
+            print(answer.source if len(answer.classes) == 1 else f"{answer.source} [{place}]")
             for one in item:
                 print(f"  {one.probability:7.2%}  {one.index:4}  {one.label}")
         for name, array in answer.outputs.items():
-            values = ", ".join(str(value) for value in array.ravel()[:SHOWN_VALUES])
+            first = array.ravel()[:SHOWN_VALUES]
+            values = ", ".join(map(str, _values(first) if array.dtype.hasobject else first))
             more = ", ..." if array.size > SHOWN_VALUES else ""
-            print(f"{answer.file}: {name} {array.dtype} {list(array.shape)}: {values}{more}")
+            print(f"{answer.source}: {name} {array.dtype} {list(array.shape)}: {values}{more}")
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
     return {
-        "file": str(answer.file),
+        "file": answer.source,
         "classes": [
             [
                 {"index": one.index, "label": one.label, "probability": one.probability}
@@ -181,15 +182,16 @@ def _predictions(done: Done) -> Table:
 def _print_variants(manifest: Manifest, build: TargetBuild) -> None:
     from plansmith.variant_table import fitting
 
-    console = _console()
-    console.print(fitting(manifest, build, console))
+    terminal = console()
+    terminal.print(fitting(manifest, build, terminal))
 
 
 def _print(table: Table) -> None:
-    _console().print(table)
+    console().print(table)
 
 
-def _console() -> Console:
+def console() -> Console:
+    """For stdout."""
     import sys
 
     from rich.console import Console

@@ -49,7 +49,7 @@ def check_model(
     elif metadata.decoupled or answers.responses is not None:
         rounds = _check_streams(model, metadata, answers, judge)
     else:
-        sizes = batch_sizes(metadata.max_batch_size)
+        sizes = batch_sizes(metadata.max_batch_size or 0)
         rounds = _check_batches(model, metadata, answers, judge, sizes)
     for size in rounds:
         step.update(judge.compared, 2 * answers.count, f"batch {size}")
@@ -107,7 +107,7 @@ def _check_sequences(
         for one in dict.fromkeys(answers.sequence.tolist())
     ]
     rounds = [[one] for one in sequences]
-    if metadata.max_batch_size > 1:
+    if (metadata.max_batch_size or 0) > 1:
         # Fewer slots than that, and the second sequence would wait for the first to end.
         rounds += [sequences[at : at + 2] for at in range(0, len(sequences) - 1, 2)]
     for together in rounds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ArgumentTypeError(f"{text} is not a number of seconds above zero")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Triton's model control API over gRPC: which versions a running server answers with.
+"""Triton's model control API: which versions a running server answers with.
 
 Protocol: triton-inference-server/server docs/protocol/extension_model_repository.md. The server has
 to run with --model-control-mode=explicit. A load that changes versions brings up the new ones
@@ -8,12 +8,11 @@ before it lets the old ones go, and where a new one fails, the old ones stay and
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from plansmith.errors import LacksSomething, PlansmithError
 
@@ -21,11 +20,6 @@ LOAD_TIMEOUT_S = 600.0
 CALL_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 60.0
 _POLL_S = 0.05
-# What the server says where it was started without the API; its words since 2.0.
-_NOT_EXPLICIT = "explicit model load / unload is not allowed"
-# Of a model that it does not answer for, and of one that it failed to load.
-_NOT_LOADED = ("Request for unknown model", "no available versions")
-_REFUSED = ("load failed for model", "failed to load")
 
 
 class LoadRefused(PlansmithError):
@@ -33,20 +27,19 @@ class LoadRefused(PlansmithError):
 
 
 class ModelControl:
-    """The models of the server whose gRPC port is at `url`, "host:port".
+    """The models of the server at `url`, for instance "host:port" of its gRPC port.
 
     Methods raise PlansmithError where the server cannot be reached or fails, and LacksSomething
     where it was not started with model control.
     """
 
     def __init__(self, url: str) -> None:
-        # Neither package has types. The package of the protocol takes 0.2 s: on first need.
-        self._grpc: Any = importlib.import_module("tritonclient.grpc")
+        # On first need: the package of the protocol takes 0.2 s.
+        from plansmith_client import Client
+
         self._url = url
-        try:
-            self._client: Any = self._grpc.InferenceServerClient(url)
-        except self._grpc.InferenceServerException as error:
-            raise PlansmithError(f"{url}: {error.message()}") from error
+        with self._told("no such server"):
+            self._client = Client(url, timeout_s=CALL_TIMEOUT_S)
 
     @property
     def url(self) -> str:
@@ -77,23 +70,22 @@ class ModelControl:
         and then for the whole folder: the model need not be in the repository. Raises LoadRefused
         where the server cannot load it so.
         """
-        named = {f"file:{path}": content for path, content in (files or {}).items()}
         with self._told(f"cannot load {model}"):
-            self._client.load_model(
-                model, config=config, files=named or None, client_timeout=timeout_s
-            )
+            self._client.load(model, config=config, files=files, timeout_s=timeout_s)
 
     def unload(self, model: str) -> None:
         """Takes `model` away once its requests are answered; one that is not loaded is fine."""
         with self._told(f"cannot unload {model}"):
-            self._client.unload_model(model, client_timeout=LOAD_TIMEOUT_S)
+            self._client.unload(model, timeout_s=LOAD_TIMEOUT_S)
 
     def is_ready(self, model: str, version: int) -> bool:
         """Whether requests to that version are answered."""
         with self._told(f"cannot ask for {model}"):
-            return bool(
-                self._client.is_model_ready(model, str(version), client_timeout=CALL_TIMEOUT_S)
-            )
+            ready = self._client.model(model, version).is_ready()
+            if not ready:
+                # Where nobody answers it is not ready either: then this raises.
+                self._client.server()
+        return ready
 
     def wait_ready(self, model: str, version: int, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Returns when that version is ready; raises PlansmithError if it is not in time."""
@@ -109,34 +101,41 @@ class ModelControl:
 
     def versions(self, model: str) -> tuple[int, ...]:
         """The versions of `model` that are ready, ascending; none where it is not loaded."""
-        try:
-            with self._told(f"cannot ask for {model}"):
-                found = self._client.get_model_metadata(model, client_timeout=CALL_TIMEOUT_S)
-        except _NotLoaded:
-            return ()
-        return tuple(sorted(int(version) for version in found.versions))
+        from plansmith_client import ModelNotFound
+
+        with self._told(f"cannot ask for {model}"):
+            try:
+                # Its counts tell: the index lacks models that were loaded from files, and what the
+                # client knows of a model it does not ask for again.
+                found = self._client.statistics(model)
+            except ModelNotFound:
+                return ()
+        return tuple(sorted(one.version for one in found))
 
     @contextmanager
     def _told(self, what: str) -> Generator[None, None, None]:
+        from plansmith_client import (
+            LoadFailed,
+            MissingExtra,
+            ModelNotFound,
+            PlansmithClientError,
+            ServerFault,
+        )
+
         try:
             yield
-        except self._grpc.InferenceServerException as error:
-            message = str(error.message())
-            if _NOT_EXPLICIT in message:
+        except MissingExtra as error:
+            raise LacksSomething(str(error)) from error
+        except PlansmithClientError as error:
+            # Of a load or unload: the server has no model control.
+            if isinstance(error, ServerFault) and error.status == "UNAVAILABLE":
                 raise LacksSomething(
                     f"{self._url}: the server was started without model control; start it with "
                     "`plansmith serve --control` (tritonserver --model-control-mode=explicit)"
                 ) from error
-            text = f"{self._url}: {what}: {' '.join(message.split()).rstrip(' ;')}"
-            # Both come with the statuses of a server that does not answer, too.
-            if any(part in message for part in _NOT_LOADED):
-                raise _NotLoaded(text) from error
-            kind = LoadRefused if any(part in message for part in _REFUSED) else PlansmithError
-            raise kind(text) from error
-
-
-class _NotLoaded(PlansmithError):
-    """The server has no such model."""
+            told = " ".join((error.reason or str(error)).split()).rstrip(" ;")
+            kind = LoadRefused if isinstance(error, LoadFailed | ModelNotFound) else PlansmithError
+            raise kind(f"{self._url}: {what}: {told}") from error
 
 
 def _listed(versions: tuple[int, ...]) -> str:

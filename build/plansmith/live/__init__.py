@@ -1,0 +1,1 @@
+"""What a running server has and does, as a table."""
