@@ -10,14 +10,18 @@ from plansmith_client.errors import (
     AccessDenied,
     DeadlineExceeded,
     InvalidInput,
+    LoadFailed,
     MissingExtra,
     ModelNotFound,
     PlansmithClientError,
     ServerFault,
     ServerUnavailable,
 )
+from plansmith_client.insight.context import timed, trace_context
+from plansmith_client.memory.regions import AsyncSharedRegion, SharedRegion
 from plansmith_client.model import Model
 from plansmith_client.model_sequence import AsyncModelSequence, ModelSequence
+from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.results import Result
 from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
@@ -28,12 +32,17 @@ __all__ = [
     "AsyncClient",
     "AsyncModel",
     "AsyncModelSequence",
+    "AsyncSharedRegion",
+    "Balancing",
     "Basic",
     "Bearer",
+    "Breaker",
     "Client",
     "Deadline",
     "DeadlineExceeded",
+    "Hedge",
     "InvalidInput",
+    "LoadFailed",
     "MissingExtra",
     "Model",
     "ModelMetadata",
@@ -42,8 +51,12 @@ __all__ = [
     "PlansmithClientError",
     "Ranked",
     "Result",
+    "Retry",
     "SequenceStep",
     "ServerFault",
     "ServerUnavailable",
+    "SharedRegion",
     "TensorMetadata",
+    "timed",
+    "trace_context",
 ]

@@ -15,16 +15,19 @@ from plansmith_client.calls import AsyncTransport
 from plansmith_client.classification import Ranked
 from plansmith_client.deadline import Timeout
 from plansmith_client.drivers import run_async
-from plansmith_client.errors import InvalidInput, ModelNotFound
 from plansmith_client.mapping import as_completed_async, checked_in_flight, in_order_async
 from plansmith_client.model import Item, Items, fed
 from plansmith_client.model_sequence import AsyncModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.streaming import streamed_async
 from plansmith_client.tensors import ModelMetadata
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from plansmith_client.management.config import ModelConfig
+    from plansmith_client.management.statistics import ModelStatistics
 
 AsyncItems: TypeAlias = Items | AsyncIterable[Item]
 
@@ -57,6 +60,24 @@ class AsyncModel:
         """As `Model.metadata`."""
         return await run_async(self._flows.metadata(timeout_s), self._transport)
 
+    async def is_ready(self, *, timeout_s: Timeout | None = None) -> bool:
+        """As `Model.is_ready`."""
+        from plansmith_client.management.flows import model_is_ready
+
+        return await run_async(model_is_ready(self._flows, timeout_s), self._transport)
+
+    async def config(self, *, timeout_s: Timeout | None = None) -> ModelConfig:
+        """As `Model.config`."""
+        from plansmith_client.management.flows import model_config
+
+        return await run_async(model_config(self._flows, timeout_s), self._transport)
+
+    async def statistics(self, *, timeout_s: Timeout | None = None) -> tuple[ModelStatistics, ...]:
+        """As `Model.statistics`."""
+        from plansmith_client.management.flows import model_statistics
+
+        return await run_async(model_statistics(self._flows, timeout_s), self._transport)
+
     async def __call__(
         self,
         array: NDArray[Any] | None = None,
@@ -73,11 +94,12 @@ class AsyncModel:
         inputs: Mapping[str, NDArray[Any]],
         outputs: Sequence[str] | None = None,
         *,
+        into: Mapping[str, NDArray[Any]] | None = None,
         sequence: SequenceStep | None = None,
         timeout_s: Timeout | None = None,
     ) -> Result:
         """As `Model.infer`."""
-        steps = self._flows.infer(inputs, outputs, timeout_s, sequence)
+        steps = self._flows.infer(inputs, outputs, timeout_s, sequence, into)
         return await run_async(steps, self._transport)
 
     def submit(
@@ -152,15 +174,12 @@ class AsyncModel:
         timeout_s: Timeout | None = None,
     ) -> AsyncGenerator[Result]:
         """As `Model.stream`: to be gone through with `async for`, and closed with `aclose`."""
-        steps = self._flows.open_stream(inputs, outputs, timeout_s, sequence)
-        call = await run_async(steps, self._transport)
-        try:
-            async with aclosing(self._transport.stream(call)) as answers:
-                async for answer in answers:
-                    yield flow.decoded(answer)
-        except (InvalidInput, ModelNotFound):
-            self._flows.forget()
-            raise
+        flows, transport = self._flows, self._transport
+        async with aclosing(
+            streamed_async(flows, transport, inputs, outputs, timeout_s, sequence)
+        ) as answers:
+            async for answer in answers:
+                yield answer
 
     def sequence(self, id: int | str | None = None) -> AsyncModelSequence:
         """As `Model.sequence`; not awaited, for it does no network work."""

@@ -19,9 +19,12 @@ def pieces(
     """`arrays` along their first axis, as views: at most `max_batch_size` items to a piece.
 
     Fewer where those would be more than `limit_bytes`. Raises InvalidInput if there is nothing to
-    cut or the model takes no batches. What else is wrong is told when a piece is sent, and what
-    has no axis to cut along stays one piece for that.
+    cut, the model takes no batches or its limit is not known. What else is wrong is told when a
+    piece is sent, and what has no axis to cut along stays one piece for that.
     """
+    if metadata.max_batch_size is None:
+        fact = "the server does not show its configuration, so that its max_batch_size is not known"
+        raise _error(metadata, f"{fact}: send what it takes at a time by map")
     if not metadata.max_batch_size:
         raise _error(metadata, "takes no batches (max_batch_size 0): call it for each item, or map")
     if not all(_has_items(array) for array in arrays.values()):

@@ -6,13 +6,15 @@ Nothing here knows a protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from plansmith_client.cancellation import Cancellation
+from plansmith_client.credentials import Header
 from plansmith_client.deadline import Deadline
+from plansmith_client.insight.records import UNRECORDED, CallRecord
 from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import TensorMetadata
 
@@ -24,16 +26,35 @@ class Call(Generic[ReplyT]):
     """One question to the server; `ReplyT` is what a transport answers it with.
 
     `model` is empty where the server itself is asked; a `version` of None leaves the choice to it.
+    `headers`: to be sent beside the client's own, with every attempt. `record`: where transports
+    note each attempt, and what repeats the call says so (`retried`, `hedged`).
     """
 
     deadline: Deadline
     model: str = ""
     version: int | None = None
+    headers: tuple[Header, ...] = field(default=(), repr=False)
+    record: CallRecord = field(default=UNRECORDED, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServerReadyCall(Call[bool]):
+class HealthCall(Call[bool]):
+    """Is it well? Over HTTP a refusal is the answer "no"."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerLiveCall(HealthCall):
+    """Does the server run?"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerReadyCall(HealthCall):
     """Is the server ready for requests?"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelReadyCall(HealthCall):
+    """Is the model ready for requests?"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,18 +74,20 @@ class ConfigReply:
     max_batch_size: int
     optional_inputs: frozenset[str]
     decoupled: bool = False
+    stateful: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigCall(Call[ConfigReply]):
-    """What the metadata does not tell: batch limit, optional inputs, answers by stream."""
+    """What the metadata does not tell: batch limit, optional inputs, streams, sequences."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexEntry:
-    """One version in the server's repository; `state` is "READY", "UNAVAILABLE" or empty.
+    """One version in the server's repository.
 
-    `version` is None where the server has none to tell; `reason`: why it is not ready.
+    `state`: "READY", "UNAVAILABLE", "LOADING", "UNLOADING" or, of a model that was never loaded,
+    empty. `version` is None where the server has none to tell; `reason`: why it is not ready.
     """
 
     model: str
@@ -90,27 +113,80 @@ class InputTensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputTensor:
-    """`content` is the tensor as it came over the wire, read-only."""
+    """`content` is the tensor as it came over the wire, read-only.
+
+    Empty where the server has written it into shared memory; `placed`: into the caller's own.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     content: bytes | memoryview
+    placed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionPart:
+    """So many bytes of shared memory, in a region by the name that the server has it under."""
+
+    region: str
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """What of an inference goes through shared memory.
+
+    `inputs`: for each input where the server reads it, None where it is sent. `outputs`: by name,
+    where the server writes it.
+    """
+
+    inputs: tuple[RegionPart | None, ...] = ()
+    outputs: tuple[tuple[str, RegionPart], ...] = ()
+
+    def placed(self) -> frozenset[str]:
+        """The outputs whose content does not come with the answer."""
+        return frozenset(name for name, _ in self.outputs)
+
+
+NO_REFERENCES = References()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferCall(Call[tuple[OutputTensor, ...]]):
-    """An inference. No `outputs` means all; `class_count` > 0 asks for that many "value:index"."""
+    """An inference. No `outputs` means all; `class_count` > 0 asks for that many "value:index".
+
+    `into`: by output, the caller's memory for it, uint8 `[bytes]`. A transport that has the server
+    write there says so in the answer; what it sends on has `references`, which are all that the
+    protocols' messages look at.
+    """
 
     inputs: tuple[InputTensor, ...]
     outputs: tuple[str, ...] = ()
     class_count: int = 0
     sequence: SequenceStep | None = None
+    into: tuple[tuple[str, NDArray[Any]], ...] = field(default=(), compare=False)
+    references: References = NO_REFERENCES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManagementCall(Call[ReplyT]):
+    """What few programs ask for: `package` has these calls, and a protocol's messages for them.
+
+    Imported with the first of them. `changes_server`: it is more than a question.
+    """
+
+    package: ClassVar[str] = "plansmith_client.management"
+    changes_server: ClassVar[bool] = False
 
 
 def is_repeatable(call: Call[Any]) -> bool:
-    """Whether it does the same, done twice; a step of a sequence does not."""
-    return not (isinstance(call, InferCall) and call.sequence is not None)
+    """Whether it does the same, done twice; a step of a sequence does not, nor a model's load."""
+    if isinstance(call, InferCall):
+        # Nor is the caller's memory written twice: who comes second might come too late.
+        return call.sequence is None and not call.into
+    return not (isinstance(call, ManagementCall) and call.changes_server)
 
 
 class Transport(Protocol):

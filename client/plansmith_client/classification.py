@@ -35,8 +35,11 @@ class Ranked:
     probability: float
 
 
-def class_count(output: TensorMetadata, max_batch_size: int) -> int:
+def class_count(output: TensorMetadata, max_batch_size: int | None) -> int:
     """How many classes to ask for: all of an item's, for the softmax needs every one."""
+    if max_batch_size is None:
+        # Which axis is the batch is not known.
+        return _ALL
     classes = output.shape[1:] if max_batch_size else output.shape
     return _ALL if -1 in classes else math.prod(classes)
 
@@ -46,8 +49,15 @@ def ranked(answers: NDArray[Any], top: int, *, model: str) -> list[list[Ranked]]
 
     `answers`: object `[N, classes]` or, of a model that does not batch, `[classes]`; each
     `b"value:index"` or `b"value:index:label"`, in which the label may hold more colons.
-    Raises ServerFault for values that have no softmax (NaN or +infinity).
+    Raises ServerFault for values that have no softmax (NaN or +infinity), and for answers that are
+    no classes.
     """
+    if not answers.dtype.hasobject:
+        raise ServerFault(
+            f"{model}: classes were asked for and {answers.dtype} values came: this server ranks "
+            "none, call the model itself",
+            model=model,
+        )
     return [_ranked_item(item, top, model) for item in np.atleast_2d(answers)]
 
 

@@ -134,11 +134,18 @@ class Access:
     fixed: tuple[Header, ...] = field(default=(), repr=False)
     changing: Bearer | None = None
 
-    def headers(self) -> tuple[Header, ...]:
-        """For one call: names in lower case. Raises InvalidInput if the token cannot be sent."""
+    def headers(self, more: tuple[Header, ...] = ()) -> tuple[Header, ...]:
+        """For one call: names in lower case. Raises InvalidInput if the token cannot be sent.
+
+        `more` are the call's own, which take the place of others with their names.
+        """
+        headers = self.fixed
+        if more:
+            own = {name for name, _ in more}
+            headers = (*(header for header in headers if header[0] not in own), *more)
         if self.changing is None:
-            return self.fixed
-        return (*self.fixed, ("authorization", _checked_value("auth", self.changing.value())))
+            return headers
+        return (*headers, ("authorization", checked_value("auth", self.changing.value())))
 
 
 NO_ACCESS = Access()
@@ -161,33 +168,59 @@ def access(
         raise InvalidInput(
             f"url {endpoint.url!r}: tls is for https:// and grpcs://, not {endpoint.scheme}://"
         )
-    fixed = [_checked_header(name, value) for name, value in (headers or {}).items()]
+    fixed = [checked_header(name, value) for name, value in (headers or {}).items()]
     mark = "" if endpoint.over_http else _RESTRICTED_GRPC
     for key, value in (restricted or {}).items():
-        fixed.append(_checked_header(mark + key, value))
+        fixed.append(checked_header(mark + key, value))
     if auth is not None and any(name == "authorization" for name, _ in fixed):
         raise InvalidInput("headers: authorization is given by auth too; give it once")
     if isinstance(auth, Bearer):
         if callable(auth.token):
             return Access(tls=tls, fixed=tuple(fixed), changing=auth)
-        _checked_value("auth", auth.token)
+        checked_value("auth", auth.token)
     if auth is not None:
         # It never changes: written once.
-        fixed.append(("authorization", _checked_value("auth", auth.value())))
+        fixed.append(("authorization", checked_value("auth", auth.value())))
     return Access(tls=tls, fixed=tuple(fixed))
 
 
-def _checked_header(name: str, value: str) -> Header:
+def accesses(
+    endpoints: tuple[Endpoint, ...],
+    *,
+    tls: TLS | None = None,
+    auth: Bearer | Basic | None = None,
+    headers: Mapping[str, str] | None = None,
+    restricted: Mapping[str, str] | None = None,
+) -> tuple[tuple[Endpoint, Access], ...]:
+    """As `access`, for each of them; `tls` is for those that use it, of which there must be one."""
+    some_secure = any(one.secure for one in endpoints)
+    return tuple(
+        (
+            one,
+            access(
+                one,
+                tls=tls if one.secure or not some_secure else None,
+                auth=auth,
+                headers=headers,
+                restricted=restricted,
+            ),
+        )
+        for one in endpoints
+    )
+
+
+def checked_header(name: str, value: str) -> Header:
+    """Both as they are sent. Raises InvalidInput, which shows no value."""
     lower = name.lower()
     if not _NAME.fullmatch(lower):
         raise InvalidInput(f"headers: {name!r} is not a header's name")
     # Binary ones have another form, and those of gRPC are its own.
     if lower in _OURS or lower.startswith("grpc-") or lower.endswith("-bin"):
         raise InvalidInput(f"headers: {name!r} is for the protocol to set")
-    return lower, _checked_value(f"headers: {name}", value)
+    return lower, checked_value(f"headers: {name}", value)
 
 
-def _checked_value(where: str, value: object) -> str:
+def checked_value(where: str, value: object) -> str:
     """`value` itself. The error says nothing of it: it may be a secret."""
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
         raise InvalidInput(

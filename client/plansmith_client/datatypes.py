@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -54,6 +55,22 @@ def encode(array: NDArray[Any]) -> NDArray[Any]:
         content = _serialize(array).item() if array.size else b""
         return np.frombuffer(content, np.uint8)
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def checked_content(raw: memoryview, triton_name: str, shape: tuple[int, ...]) -> memoryview:
+    """`raw` for `decode`: a copy of it where that is not aligned, to spare NumPy's users the worse.
+
+    Raises ValueError if it is not as long as `shape` needs.
+    """
+    if triton_name == "BYTES":
+        return raw
+    dtype = numpy_dtype(triton_name)
+    # Two sizes below zero would multiply to what may fit.
+    if math.prod(shape) * dtype.itemsize != len(raw) or min(shape, default=0) < 0:
+        raise ValueError(f"{len(raw)} bytes for {triton_name} {list(shape)}")
+    if dtype.alignment == 1 or np.frombuffer(raw, dtype).flags.aligned:
+        return raw
+    return memoryview(bytes(raw))
 
 
 def decode(content: bytes | memoryview, triton_name: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from plansmith_client.calls import AsyncTransport, Transport
 from plansmith_client.cancellation import Cancellation
+from plansmith_client.conversation import Flow, ResultT
 from plansmith_client.errors import PlansmithClientError
-from plansmith_client.flow import Flow, ResultT
 
 
 def run(
@@ -18,6 +18,9 @@ def run(
             try:
                 reply = transport.send(call, cancellation)
             except PlansmithClientError as error:
+                if cancellation is not None and cancellation.asked:
+                    # What was raised does not matter: nobody waits for it.
+                    raise
                 call = steps.throw(error)
             else:
                 call = steps.send(reply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -77,6 +78,20 @@ def parse_endpoint(url: str) -> Endpoint:
         port=port,
         prefix=parts.path.rstrip("/"),
     )
+
+
+def parse_endpoints(urls: str | Sequence[str]) -> tuple[Endpoint, ...]:
+    """One or several, in the order given. Raises InvalidInput for none, and for one twice."""
+    endpoints = tuple(parse_endpoint(url) for url in ([urls] if isinstance(urls, str) else urls))
+    if not endpoints:
+        raise InvalidInput(f"url is empty: {_FORMS}, or several of them in a list")
+    places: set[tuple[str, str, str]] = set()
+    for one in endpoints:
+        place = (one.scheme, one.address, one.prefix)
+        if place in places:
+            raise InvalidInput(f"url {one.url!r} is given twice: give each endpoint once")
+        places.add(place)
+    return endpoints
 
 
 def _fault(url: str, parts: SplitResult) -> str | None:

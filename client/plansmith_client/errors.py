@@ -8,6 +8,7 @@ PlansmithClientError    every error this package raises on purpose; itself: the 
 ├── ServerUnavailable   cannot be reached, or refuses work for now       → try again later
 ├── DeadlineExceeded    no answer in time; it may still be computed      → more time, less load
 ├── ServerFault         the model or the server failed on a valid call   → read the server's log
+│   └── LoadFailed      the server could not load a model                → mend what `reason` says
 └── MissingExtra        this installation lacks the protocol's package   → run the install line
 
 There is no class for "overloaded": a full queue, an elapsed queue timeout and a lost connection
@@ -29,6 +30,7 @@ class PlansmithClientError(Exception):
     a server or connection but here.
     `elapsed_s`: seconds since the deadline began, which is when the call did if it has its own.
     `endpoint`: the url of the server that was asked; None if none was.
+    `reason`: what the server or the connection said, in its own words.
     `retriable`: the same call may succeed if it is sent again later, and nothing was refused for
     good; a step of a sequence never is, for the server may have taken it.
     """
@@ -45,6 +47,7 @@ class PlansmithClientError(Exception):
         status: str | None = None,
         elapsed_s: float | None = None,
         endpoint: str | None = None,
+        reason: str | None = None,
         retriable: bool | None = None,
     ) -> None:
         super().__init__(message)
@@ -54,7 +57,8 @@ class PlansmithClientError(Exception):
         self.status = status
         self.elapsed_s = elapsed_s
         self.endpoint = endpoint
-        self.retriable = self._retriable if retriable is None else retriable
+        self.reason = reason
+        self.retriable: bool = self._retriable if retriable is None else retriable
 
 
 class InvalidInput(PlansmithClientError):
@@ -81,6 +85,10 @@ class DeadlineExceeded(PlansmithClientError):
 
 class ServerFault(PlansmithClientError):
     """The model or the server failed on a call that looked valid."""
+
+
+class LoadFailed(ServerFault):
+    """The server could not load a model; what it answered with before stays."""
 
 
 class MissingExtra(PlansmithClientError):

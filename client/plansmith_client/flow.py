@@ -6,21 +6,18 @@ It does no I/O itself; `drivers` runs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
 from plansmith_client.batching import pieces
 from plansmith_client.calls import (
-    Call,
     ConfigCall,
-    IndexCall,
     InferCall,
     MetadataCall,
     OutputTensor,
-    ReplyT,
     ServerReadyCall,
 )
 from plansmith_client.checks import (
@@ -34,23 +31,25 @@ from plansmith_client.checks import (
     only,
 )
 from plansmith_client.classification import Ranked, class_count, ranked
+from plansmith_client.conversation import Flow, ask, explained, shown_config
+from plansmith_client.credentials import Header
 from plansmith_client.datatypes import decode
 from plansmith_client.deadline import Deadline, Timeout, deadline_of
+from plansmith_client.description import described
 from plansmith_client.errors import (
     DeadlineExceeded,
     InvalidInput,
     ModelNotFound,
-    PlansmithClientError,
     ServerFault,
     ServerUnavailable,
 )
+from plansmith_client.insight.observer import Observer
+from plansmith_client.insight.records import CallRecord
+from plansmith_client.memory.into import filled, with_into
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
-from plansmith_client.suggestions import not_found
 from plansmith_client.tensors import ModelMetadata
 
-ResultT = TypeVar("ResultT")
-Flow: TypeAlias = Generator[Call[Any], Any, ResultT]
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
 MetadataCache: TypeAlias = dict[tuple[str, int | None], ModelMetadata]
 Outputs: TypeAlias = tuple[OutputTensor, ...]
@@ -62,7 +61,7 @@ Fed: TypeAlias = tuple[NDArray[Any] | None, Inputs]
 def is_ready(deadline: Deadline) -> Flow[bool]:
     """Whether the server takes requests; False too if it does not answer in time."""
     try:
-        return (yield from _ask(ServerReadyCall(deadline=deadline)))
+        return (yield from ask(ServerReadyCall(deadline=deadline)))
     except (ServerUnavailable, DeadlineExceeded):
         return False
 
@@ -77,6 +76,7 @@ class ModelFlows:
     cache: MetadataCache
     casting: Casting | None = None
     limit_bytes: int = GRPC_MESSAGE_BYTES
+    observer: Observer = field(default_factory=Observer)
 
     def metadata(self, timeout: Timeout | None) -> Flow[ModelMetadata]:
         known = self.cache.get((self.name, self.version))
@@ -88,15 +88,19 @@ class ModelFlows:
         outputs: Sequence[str] | None,
         timeout: Timeout | None,
         sequence: SequenceStep | None = None,
+        into: Inputs | None = None,
     ) -> Flow[Result]:
-        deadline = self.deadline(timeout)
+        deadline, record = self.deadline(timeout), self._record()
 
         def request(metadata: ModelMetadata) -> InferCall:
             check_answers_once(metadata)
             names = checked_outputs(metadata, outputs)
-            return self._call(deadline, metadata, arrays, names, sequence)
+            call = self._call(deadline, record, metadata, arrays, names, sequence)
+            return with_into(call, metadata, into) if into else call
 
-        return decoded((yield from self._infer(request, deadline)))
+        with record:
+            answer = yield from self._infer(request, deadline, record)
+            return filled(answer, into, self.name) if into else decoded(answer)
 
     def call(
         self,
@@ -106,17 +110,18 @@ class ModelFlows:
         sequence: SequenceStep | None = None,
     ) -> Flow[Answer]:
         """The array of a model with one output, else a Result."""
-        deadline, has_one_output = self.deadline(timeout), False
+        deadline, record, has_one_output = self.deadline(timeout), self._record(), False
 
         def request(metadata: ModelMetadata) -> InferCall:
             nonlocal has_one_output
             has_one_output = len(metadata.outputs) == 1
             check_answers_once(metadata)
             arrays = named_inputs(metadata, array, named)
-            return self._call(deadline, metadata, arrays, (), sequence)
+            return self._call(deadline, record, metadata, arrays, (), sequence)
 
-        answer = yield from self._infer(request, deadline)
-        return self._only_array(answer) if has_one_output else decoded(answer)
+        with record:
+            answer = yield from self._infer(request, deadline, record)
+            return self._only_array(answer) if has_one_output else decoded(answer)
 
     def sequence_step(
         self,
@@ -127,19 +132,8 @@ class ModelFlows:
         end: bool,
     ) -> Flow[Answer]:
         """As `call`, for the next step of a sequence, whose state is kept in `state`."""
-        step = state.step(end=end)
-        try:
-            answer = yield from self.call(*fed, timeout, step)
-        except PlansmithClientError as error:
-            state.failed(step, error)
-            error.retriable = False
-            raise
-        except BaseException as error:
-            # An interrupt or a cancelled task, which closes this generator.
-            state.failed(step, error)
-            raise
-        state.answered(step, fed)
-        return answer
+        with state.taking(fed, end=end) as step:
+            return (yield from self.call(*fed, timeout, step))
 
     def pieces(
         self, array: NDArray[Any] | None, named: Inputs, deadline: Deadline
@@ -155,21 +149,28 @@ class ModelFlows:
         timeout: Timeout | None,
         sequence: SequenceStep | None = None,
     ) -> Flow[InferCall]:
-        """The call to stream the answers of; `decoded` makes arrays of each."""
-        deadline = self.deadline(timeout)
+        """The call to stream the answers of; `decoded` makes arrays of each.
+
+        Its record is ended by whoever takes them.
+        """
+        deadline, record = self.deadline(timeout), self._record(is_stream=True)
 
         def request(metadata: ModelMetadata) -> InferCall:
             names = checked_outputs(metadata, outputs)
-            return self._call(deadline, metadata, arrays, names, sequence)
+            return self._call(deadline, record, metadata, arrays, names, sequence)
 
-        return (yield from self._prepare(request, deadline))
+        try:
+            return (yield from self._prepare(request, deadline, record))
+        except BaseException as error:
+            record.end(error)
+            raise
 
     def classify(
         self, array: NDArray[Any], top: int, timeout: Timeout | None
     ) -> Flow[list[list[Ranked]]]:
         if top < 1:
             raise InvalidInput(f"k {top} is not at least 1", model=self.name, version=self.version)
-        deadline = self.deadline(timeout)
+        deadline, record = self.deadline(timeout), self._record()
 
         def request(metadata: ModelMetadata) -> InferCall:
             check_answers_once(metadata)
@@ -177,11 +178,12 @@ class ModelFlows:
             check_ranks(metadata, output)
             arrays = named_inputs(metadata, array, {})
             count = class_count(output, metadata.max_batch_size)
-            call = self._call(deadline, metadata, arrays, (output.name,), None)
+            call = self._call(deadline, record, metadata, arrays, (output.name,), None)
             return replace(call, class_count=count)
 
-        logits = self._only_array((yield from self._infer(request, deadline)))
-        return ranked(logits, top, model=self.name)
+        with record:
+            logits = self._only_array((yield from self._infer(request, deadline, record)))
+            return ranked(logits, top, model=self.name)
 
     def deadline(self, timeout: Timeout | None) -> Deadline:
         return deadline_of(timeout, self.timeout_s)
@@ -190,23 +192,32 @@ class ModelFlows:
         """Drops what is known of the model: it is no longer so."""
         self.cache.pop((self.name, self.version), None)
 
+    def _record(self, *, is_stream: bool = False) -> CallRecord:
+        return self.observer.begin(self.name, self.version, is_stream=is_stream)
+
     def _infer(
-        self, request: Callable[[ModelMetadata], InferCall], deadline: Deadline
+        self,
+        request: Callable[[ModelMetadata], InferCall],
+        deadline: Deadline,
+        record: CallRecord,
     ) -> Flow[Outputs]:
         """The answer to what `request` makes: see `_prepare`."""
-        call = yield from self._prepare(request, deadline)
+        call = yield from self._prepare(request, deadline, record)
         try:
-            return (yield from _ask(call))
+            return (yield from ask(call))
         except InvalidInput:
             # It passed our checks, so the model is no longer the one we know.
             self.forget()
             raise
         except ModelNotFound as error:
             self.forget()
-            raise (yield from _explained(error, deadline)) from error
+            raise (yield from explained(error, deadline)) from error
 
     def _prepare(
-        self, request: Callable[[ModelMetadata], InferCall], deadline: Deadline
+        self,
+        request: Callable[[ModelMetadata], InferCall],
+        deadline: Deadline,
+        record: CallRecord,
     ) -> Flow[InferCall]:
         """`request` makes the call from the metadata and raises InvalidInput if nothing fits."""
         key = (self.name, self.version)
@@ -218,52 +229,50 @@ class ModelFlows:
                 # What is known may be of a model that has been replaced since: ask again first.
                 self.forget()
         if call is None:
-            call = request((yield from self._fetch(deadline)))
+            call = request((yield from self._fetch(deadline, record.headers)))
         return call
 
-    def _fetch(self, deadline: Deadline) -> Flow[ModelMetadata]:
+    def _fetch(self, deadline: Deadline, headers: tuple[Header, ...] = ()) -> Flow[ModelMetadata]:
         asked: dict[str, Any] = {
             "deadline": deadline,
             "model": self.name,
             "version": self.version,
+            "headers": headers,
         }
         try:
-            served = yield from _ask(MetadataCall(**asked))
-            config = yield from _ask(ConfigCall(**asked))
+            served = yield from ask(MetadataCall(**asked))
         except ModelNotFound as error:
-            raise (yield from _explained(error, deadline)) from error
-        metadata = ModelMetadata(
-            name=self.name,
-            version=self.version,
-            versions=served.versions,
-            inputs=tuple(
-                replace(one, optional=one.name in config.optional_inputs) for one in served.inputs
-            ),
-            outputs=served.outputs,
-            max_batch_size=config.max_batch_size,
-            decoupled=config.decoupled,
-        )
+            raise (yield from explained(error, deadline)) from error
+        config = yield from shown_config(ConfigCall(**asked))
+        metadata = described(self.name, self.version, served, config)
         self.cache[self.name, self.version] = metadata
         return metadata
 
     def _call(
         self,
         deadline: Deadline,
+        record: CallRecord,
         metadata: ModelMetadata,
         arrays: Inputs,
         outputs: tuple[str, ...],
         sequence: SequenceStep | None,
     ) -> InferCall:
-        return InferCall(
+        record.encoding()
+        call = InferCall(
             deadline=deadline,
             model=self.name,
             version=self.version,
+            headers=record.headers,
+            record=record,
             inputs=checked_inputs(
                 metadata, arrays, casting=self.casting, limit_bytes=self.limit_bytes
             ),
             outputs=outputs,
             sequence=sequence,
         )
+        if metadata.max_batch_size:
+            record.batch_size = call.inputs[0].shape[0]
+        return call
 
     def _only_array(self, answer: Outputs) -> NDArray[Any]:
         if len(answer) != 1:
@@ -276,17 +285,3 @@ class ModelFlows:
 def decoded(answer: Outputs) -> Result:
     """The arrays by name: read-only and over the answer's bytes; for BYTES new ones of bytes."""
     return Result((one.name, decode(one.content, one.dtype, one.shape)) for one in answer)
-
-
-def _explained(refused: ModelNotFound, deadline: Deadline) -> Flow[ModelNotFound]:
-    """`refused` with what the server has instead, if it tells before the deadline."""
-    try:
-        index = yield from _ask(IndexCall(deadline=deadline))
-    except PlansmithClientError:
-        return refused
-    return not_found(refused, index)
-
-
-def _ask(call: Call[ReplyT]) -> Flow[ReplyT]:
-    reply: ReplyT = yield call
-    return reply

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -16,16 +15,19 @@ from plansmith_client.cancellation import Cancellation
 from plansmith_client.classification import Ranked
 from plansmith_client.deadline import Timeout
 from plansmith_client.drivers import run
-from plansmith_client.errors import InvalidInput, ModelNotFound
 from plansmith_client.mapping import as_completed, checked_in_flight, in_order
 from plansmith_client.model_sequence import ModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.streaming import streamed
 from plansmith_client.tensors import ModelMetadata
 from plansmith_client.workers import Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from plansmith_client.management.config import ModelConfig
+    from plansmith_client.management.statistics import ModelStatistics
 
 # One call of many: the only input, or the inputs by name.
 Item: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
@@ -68,6 +70,24 @@ class Model:
         """What the model takes and gives, as last fetched."""
         return run(self._flows.metadata(timeout_s), self._transport)
 
+    def is_ready(self, *, timeout_s: Timeout | None = None) -> bool:
+        """Whether it takes requests; False too if it is not there, or nobody answers in time."""
+        from plansmith_client.management.flows import model_is_ready
+
+        return run(model_is_ready(self._flows, timeout_s), self._transport)
+
+    def config(self, *, timeout_s: Timeout | None = None) -> ModelConfig:
+        """Its configuration as the server has it now."""
+        from plansmith_client.management.flows import model_config
+
+        return run(model_config(self._flows, timeout_s), self._transport)
+
+    def statistics(self, *, timeout_s: Timeout | None = None) -> tuple[ModelStatistics, ...]:
+        """What the server has counted for each of its versions, or for the one asked for."""
+        from plansmith_client.management.flows import model_statistics
+
+        return run(model_statistics(self._flows, timeout_s), self._transport)
+
     def __call__(
         self,
         array: NDArray[Any] | None = None,
@@ -88,6 +108,7 @@ class Model:
         inputs: Mapping[str, NDArray[Any]],
         outputs: Sequence[str] | None = None,
         *,
+        into: Mapping[str, NDArray[Any]] | None = None,
         sequence: SequenceStep | None = None,
         timeout_s: Timeout | None = None,
     ) -> Result:
@@ -98,6 +119,9 @@ class Model:
         taken with `casting="safe"`. A BYTES input is an object array of bytes, or of str, which is
         sent as UTF-8. The arrays are read only until this returns; one that is not contiguous is
         copied.
+        `into`: by output, the array that it goes to, of exactly its dtype and shape, which is then
+        in the result; one in `Client.shared_memory` is written by the server itself. Such a call
+        is never sent a second time.
         `sequence`: for a model that keeps state, which of its sequences this continues; `sequence`
         the method counts the steps itself.
         The results are the caller's and read-only (`.copy()` to write); BYTES come as a writable
@@ -105,7 +129,8 @@ class Model:
         Raises InvalidInput, naming the tensor, before anything is sent if a name, dtype, shape or
         size is wrong, or if the server refuses the request.
         """
-        return run(self._flows.infer(inputs, outputs, timeout_s, sequence), self._transport)
+        steps = self._flows.infer(inputs, outputs, timeout_s, sequence, into)
+        return run(steps, self._transport)
 
     def submit(
         self,
@@ -203,14 +228,7 @@ class Model:
         Raises as `infer`, at whatever answer the fault shows; but what the server says within a
         stream has no status, so that a request it refuses there is a ServerFault too.
         """
-        call = run(self._flows.open_stream(inputs, outputs, timeout_s, sequence), self._transport)
-        try:
-            with closing(self._transport.stream(call)) as answers:
-                for answer in answers:
-                    yield flow.decoded(answer)
-        except (InvalidInput, ModelNotFound):
-            self._flows.forget()
-            raise
+        yield from streamed(self._flows, self._transport, inputs, outputs, timeout_s, sequence)
 
     def sequence(self, id: int | str | None = None) -> ModelSequence:
         """A sequence of a model that keeps state; no network work.

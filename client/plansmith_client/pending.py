@@ -16,7 +16,7 @@ class PendingAnswer(Future[ResultT]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cancellation = Cancellation()
+        self.cancellation: Cancellation = Cancellation()
 
     def cancel(self) -> bool:
         """Whether it ends without an answer: False only if there is one already."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -54,18 +55,52 @@ class SequenceState(Generic[InputsT]):
 
     def __init__(self, id_: int | str) -> None:
         # Checked here, where the caller gives it.
-        self.id = SequenceStep(id=id_).id
+        self.id: int | str = SequenceStep(id=id_).id
         self.last: InputsT | None = None
+        self.last_streamed: bool = False
         self._ended = False
         self._lost: str | None = None
+        self._streams = False
 
     @property
     def is_open(self) -> bool:
         """Whether the server holds it: begun, neither ended nor lost."""
         return self.last is not None and not self._ended and self._lost is None
 
+    @contextmanager
+    def taking(
+        self, inputs: InputsT, *, end: bool, streamed: bool = False
+    ) -> Generator[SequenceStep]:
+        """The block makes the next step and has its whole answer when it ends, or fails.
+
+        Raises PlansmithClientError if there can be no step.
+        """
+        step = self.step(end=end)
+        self._streams = streamed
+        try:
+            yield step
+        except PlansmithClientError as error:
+            self.failed(step, error)
+            error.retriable = False
+            raise
+        except BaseException as error:
+            # An interrupt, a cancelled task or a stream that was left, which close a generator.
+            self.failed(step, error)
+            raise
+        else:
+            self.answered(step, inputs)
+            self.last_streamed = streamed
+        finally:
+            self._streams = False
+
     def step(self, *, end: bool) -> SequenceStep:
         """The next one. Raises PlansmithClientError if there can be none."""
+        if self._streams:
+            # Waiting for it would be for ever where the same thread has still to read it.
+            raise PlansmithClientError(
+                f"sequence {self.id}: a step's answers are still streamed: take them to their end "
+                "first, or close the stream and begin another sequence"
+            )
         if self._ended:
             raise PlansmithClientError(f"sequence {self.id} has ended: begin another")
         if self._lost is not None:

@@ -23,8 +23,13 @@ _IS_GRPC_RUNNING = (
 _IS_HTTP_RUNNING = "is tritonserver running, and is this its HTTP port (8000 by default)?"
 
 
-def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithClientError:
-    """The error for `status`, the name of a gRPC status; `details` is the server's text."""
+def refusal(
+    call: Call[Any], url: str, status: str, details: str, reason: str | None = None
+) -> PlansmithClientError:
+    """The error for `status`, the name of a gRPC status; `details` is the server's text.
+
+    `reason`: that text alone, where `details` has more.
+    """
     who = _subject(call)
     remaining_s = call.deadline.remaining_s()
     late = remaining_s is not None and remaining_s <= 0
@@ -45,7 +50,8 @@ def refusal(call: Call[Any], url: str, status: str, details: str) -> PlansmithCl
         message = f"{who}: {url} cannot be reached or takes no work: {details}; {_hint(url)}"
     # A step of a sequence may have been taken before the connection broke.
     retriable = None if is_repeatable(call) else False
-    return error(message, **_fields(call, url), status=status, retriable=retriable)
+    said = details if reason is None else reason
+    return error(message, **_fields(call, url), status=status, reason=said, retriable=retriable)
 
 
 def expired(call: Call[Any], url: str, status: str | None = None) -> DeadlineExceeded:
@@ -68,6 +74,26 @@ def denied(
         "see what was given as tls, auth, headers and restricted",
         **_fields(call, url),
         status=status,
+        reason=details,
+    )
+
+
+def unreachable(
+    call: Call[Any], urls: tuple[str, ...], cause: PlansmithClientError | None
+) -> ServerUnavailable:
+    """The error for a call that was kept until a server comes back, and none did.
+
+    `cause`: why the last one that was tried is gone.
+    """
+    said = "no reason is known" if cause is None else cause.reason or str(cause)
+    endpoint = urls[0] if len(urls) == 1 or cause is None else cause.endpoint or urls[0]
+    return ServerUnavailable(
+        f"{_subject(call)}: {' and '.join(urls)} cannot be reached, for "
+        f"{call.deadline.elapsed_s():.3f} s: {said}; {_hint(endpoint)}",
+        **_fields(call, endpoint),
+        status="UNAVAILABLE",
+        reason=said,
+        retriable=None if is_repeatable(call) else False,
     )
 
 

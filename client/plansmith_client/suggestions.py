@@ -24,6 +24,7 @@ def not_found(refused: ModelNotFound, index: Sequence[IndexEntry]) -> ModelNotFo
         status=refused.status,
         elapsed_s=refused.elapsed_s,
         endpoint=refused.endpoint,
+        reason=refused.reason,
     )
 
 

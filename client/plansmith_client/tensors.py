@@ -10,13 +10,13 @@ class TensorMetadata:
     """One input or output: `dtype` is Triton's name, such as "FP32", "UINT8" or "BYTES".
 
     `shape` is that of the array to send or of the one received: with the batch axis first if the
-    model batches; -1 is a free dimension. An `optional` input may be left out.
+    model batches; -1 is a free dimension. An `optional` input may be left out; None: not known.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    optional: bool = False
+    optional: bool | None = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,9 @@ class ModelMetadata:
     """A served model. `versions` are those the server has; `max_batch_size` 0: no batch axis.
 
     `version` is the one asked for; None leaves the choice to the server. A `decoupled` model gives
-    any number of answers to a request, by `stream` alone.
+    any number of answers to a request, by `stream` alone; a `stateful` one takes sequences.
+    These three are None where the server does not show the model's configuration (it is not Triton,
+    or restricts it): they are not checked then, and what is wrong the server tells.
     """
 
     name: str
@@ -32,5 +34,6 @@ class ModelMetadata:
     versions: tuple[int, ...]
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
-    max_batch_size: int
-    decoupled: bool = False
+    max_batch_size: int | None
+    decoupled: bool | None = False
+    stateful: bool | None = False

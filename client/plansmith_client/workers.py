@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -39,7 +40,8 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise closed(self._owner.url)
-            self._open().submit(pending.carry, work)
+            # The caller's trace and what else its context says is the call's.
+            self._open().submit(contextvars.copy_context().run, pending.carry, work)
         return pending
 
     def close(self) -> None:

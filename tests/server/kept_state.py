@@ -1,4 +1,4 @@
-"""Python models that keep state or answer by stream: running sums of a sequence, a count-down."""
+"""Python models that keep state or answer by stream: running sums, a count-down, both at once."""
 
 from __future__ import annotations
 
@@ -45,16 +45,38 @@ class TritonPythonModel:
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 
+# Negative values are answered and then fail.
+_HISTORY = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.kept = {}
+
+    def execute(self, requests):
+        for request in requests:
+            def value(name):
+                return pb_utils.get_input_tensor_by_name(request, name).as_numpy().item()
+
+            key = value("CORRID")
+            kept = self.kept[key] = [] if value("START") else self.kept[key]
+            kept.append(value("x"))
+            sender = request.get_response_sender()
+            for x in list(kept):
+                output = pb_utils.Tensor("past", np.array([[x]], np.float32))
+                sender.send(pb_utils.InferenceResponse([output]))
+            if kept[-1] < 0:
+                error = pb_utils.TritonError("below zero")
+                sender.send(pb_utils.InferenceResponse(error=error))
+            if value("END"):
+                del self.kept[key]
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+
 
 def write_sum(repository: Path, name: str) -> None:
     """`sum` FP32 [2]: of all `x` in the sequence so far; at most 4 sequences at a time."""
-
-    def flag(kind: str) -> str:
-        return (
-            f'{{ name: "{kind}" control [ {{ kind: CONTROL_SEQUENCE_{kind}'
-            " fp32_false_true: [ 0, 1 ] } ] }"
-        )
-
     _write(
         repository,
         name,
@@ -63,7 +85,35 @@ def write_sum(repository: Path, name: str) -> None:
 max_batch_size: 4
 input [ {{ name: "x" data_type: TYPE_FP32 dims: [ 2 ] }} ]
 output [ {{ name: "sum" data_type: TYPE_FP32 dims: [ 2 ] }} ]
-sequence_batching {{
+{_sequences()}
+""",
+    )
+
+
+def write_history(repository: Path, name: str) -> None:
+    """`past` FP32 [1]: each `x` of the sequence so far, an answer by itself."""
+    _write(
+        repository,
+        name,
+        _HISTORY,
+        f"""
+max_batch_size: 4
+input [ {{ name: "x" data_type: TYPE_FP32 dims: [ 1 ] }} ]
+output [ {{ name: "past" data_type: TYPE_FP32 dims: [ 1 ] }} ]
+model_transaction_policy {{ decoupled: true }}
+{_sequences()}
+""",
+    )
+
+
+def _sequences() -> str:
+    def flag(kind: str) -> str:
+        return (
+            f'{{ name: "{kind}" control [ {{ kind: CONTROL_SEQUENCE_{kind}'
+            " fp32_false_true: [ 0, 1 ] } ] }"
+        )
+
+    return f"""sequence_batching {{
   max_sequence_idle_microseconds: 5000000
   oldest {{ max_candidate_sequences: 4 }}
   control_input [
@@ -71,9 +121,7 @@ sequence_batching {{
     {{ name: "CORRID" control [ {{
       kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} ] }}
   ]
-}}
-""",
-    )
+}}"""
 
 
 def write_count(repository: Path, name: str) -> None:

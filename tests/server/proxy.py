@@ -18,13 +18,19 @@ class Proxy:
     """Passes bytes on to the port `to`, both ways, until it is told otherwise.
 
     `token`: what requests have to carry, HTTP only; None asks for none. `answer_bytes`: so many of
-    an answer are passed on, then the connection is cut; None passes all on.
+    an answer are passed on, then the connection is cut; None passes all on. `cut` cuts a number of
+    connections alone. `refused`: how many requests had the wrong token.
     """
 
     def __init__(self, to: int, context: ssl.SSLContext | None) -> None:
         self.token: str | None = None
         self.answer_bytes: int | None = None
         self.connections = 0
+        self.refused = 0
+        self._cut_at: int | None = 0
+        self._cuts_left = 0
+        self._passed: dict[socket.socket, int] = {}
+        self._lock = threading.Lock()
         self._to = to
         self._context = context
         self._listener = socket.create_server((HOST, 0))
@@ -38,6 +44,19 @@ class Proxy:
         for one in list(self._open):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def cut(self, after_bytes: int | None, times: int) -> None:
+        """Cuts the next `times` connections that answer: after so many bytes from now on.
+
+        None: where the head of an HTTP answer ends.
+        """
+        with self._lock:
+            self._cut_at, self._cuts_left = after_bytes, times
+            self._passed.clear()
+
+    @property
+    def cuts_left(self) -> int:
+        return self._cuts_left
 
     def close(self) -> None:
         # shutdown wakes the thread that accepts.
@@ -79,6 +98,7 @@ class Proxy:
             while data and isinstance(client, ssl.SSLSocket) and client.pending():
                 data += client.recv(65536)
             if self.token and f"authorization: Bearer {self.token}\r\n".encode() not in data:
+                self.refused += bool(data)
                 client.sendall(_REFUSED if data else b"")
             else:
                 server.sendall(data)
@@ -86,9 +106,24 @@ class Proxy:
                 return False
         if server in ready:
             data = server.recv(65536)
-            client.sendall(data[: self.answer_bytes])
-            return bool(data) and self.answer_bytes is None
+            passed = data[: self._room(client, data)]
+            client.sendall(passed[: self.answer_bytes])
+            return bool(data) and passed == data and self.answer_bytes is None
         return True
+
+    def _room(self, client: socket.socket, data: bytes) -> int:
+        """How many bytes of `data`, an answer's, may pass; counts the cut if not all."""
+        with self._lock:
+            if not self._cuts_left:
+                return len(data)
+            passed = self._passed.get(client, 0)
+            head = data.find(b"\r\n\r\n") + 4
+            room = head if self._cut_at is None else self._cut_at - passed
+            if len(data) > room:
+                self._cuts_left -= 1
+            else:
+                self._passed[client] = passed + len(data)
+            return room
 
 
 @contextmanager

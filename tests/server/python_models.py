@@ -33,6 +33,7 @@ class TritonPythonModel:
         self.names = [one["name"] for one in json.loads(args["model_config"])["input"]]
 
     def execute(self, requests):
+        {before_batch}
         return [self.answer(request) for request in requests]
 
     def answer(self, request):
@@ -78,18 +79,25 @@ def write_model(
     *,
     max_batch_size: int = 4,
     before: str = "pass",
+    before_batch: str = "pass",
     labels: tuple[str, ...] = (),
+    settings: str = "",
 ) -> None:
-    """A version of the model `name`, and its config for the target `cpu`."""
+    """A version of the model `name`, and its config for the target `cpu`.
+
+    `before`: what it does for each request; `before_batch`: for all that the server gives it at
+    once. `settings` are more lines of its config.
+    """
     folder = repository / name
     (folder / "1").mkdir(parents=True)
     (folder / "configs").mkdir()
-    (folder / "1" / "model.py").write_text(_MODEL.format(before=before))
+    (folder / "1" / "model.py").write_text(_MODEL.format(before=before, before_batch=before_batch))
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
     (folder / "configs" / f"{CONFIG_NAME}.pbtxt").write_text(
         f'name: "{name}" backend: "python" max_batch_size: {max_batch_size}\n'
         + _entries("input", inputs)
         + _entries("output", inputs, "_out", 'label_filename: "labels.txt"' if labels else "")
+        + settings
     )
 
 

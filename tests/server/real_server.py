@@ -26,11 +26,17 @@ Serve = Callable[[Path], AbstractContextManager[Server]]
 
 @contextmanager
 def serving_with(
-    files: ServerFiles, repository: Path, config_name: str, log: Path, flags: list[str]
+    files: ServerFiles,
+    repository: Path,
+    config_name: str,
+    log: Path,
+    flags: list[str],
+    without: tuple[str, ...] = (),
 ) -> Iterator[Ports]:
-    """A server that is given `flags` too, ready; ended on leaving."""
+    """A server that is given `flags` too, and of ours not those `without`; ended on leaving."""
     ports = free_ports()
-    line = [*server_command(files, repository, config_name, ports), *flags]
+    ours = server_command(files, repository, config_name, ports)
+    line = [*(flag for flag in ours if flag not in without), *flags]
     environment = {**os.environ, **files.environment}
     with (
         log.open("wb") as out,

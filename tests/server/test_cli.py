@@ -173,7 +173,7 @@ def test_an_unknown_model_is_refused(url: str, npy: Path) -> None:
     assert "tinny" in refused("infer", "tinny", npy, "--url", url)
 
 
-def test_a_model_of_two_inputs_is_refused(url: str, npy: Path) -> None:
+def test_a_file_without_a_name_is_refused_where_there_are_two_inputs(url: str, npy: Path) -> None:
     assert "a, b" in refused("infer", "pair", npy, "--url", url)
 
 

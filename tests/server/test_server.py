@@ -91,7 +91,7 @@ def test_a_request_in_flight_is_answered_before_it_ends(tmp_path: Path, cache: P
     x = np.ones((1, 1), np.float32)
     with (
         program(tmp_path / "repository", cache) as served,
-        Client(served.url) as client,
+        Client(served.url, retry=None) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         model = client.model("slow")
@@ -108,7 +108,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, cache: Path) -> None:
     x = np.ones((1, 1), np.float32)
     with (
         program(tmp_path / "repository", cache) as served,
-        Client(served.url, timeout_s=math.inf) as client,
+        Client(served.url, timeout_s=math.inf, retry=None) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         model = client.model("stuck")

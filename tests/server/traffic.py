@@ -49,7 +49,8 @@ def traffic(url: str) -> Iterator[Traffic]:
     sent then is sent as soon as it can.
     """
     found, stop = Traffic(), threading.Event()
-    with Client(url, timeout_s=10) as client, ThreadPoolExecutor(16) as pool:
+    # What fails is to be seen, not sent again.
+    with Client(url, timeout_s=10, retry=None) as client, ThreadPoolExecutor(16) as pool:
 
         def send() -> None:
             start = time.monotonic()

@@ -6,9 +6,13 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
-from plansmith_client import AsyncClient, AsyncModel, AsyncModelSequence
+import numpy as np
+
+from plansmith_client import AsyncClient, AsyncModel, AsyncModelSequence, AsyncSharedRegion
+from plansmith_client.insight.stats import ClientStats
+from plansmith_client.insight.watching import AsyncWatch
 
 # Makes a client: takes what `Client` takes.
 Connect = Callable[..., Any]
@@ -19,7 +23,7 @@ class Blocking:
 
     def __init__(
         self,
-        twin: AsyncClient | AsyncModel | AsyncModelSequence,
+        twin: AsyncClient | AsyncModel | AsyncModelSequence | AsyncSharedRegion | AsyncWatch,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.twin = twin
@@ -29,9 +33,12 @@ class Blocking:
         def method(*arguments: Any, **named: Any) -> Any:
             result = getattr(self.twin, name)(*arguments, **named)
             if inspect.iscoroutine(result):
-                return self.loop.run_until_complete(result)
+                done = self.loop.run_until_complete(result)
+                return Blocking(done, self.loop) if isinstance(done, AsyncWatch) else done
             if inspect.isasyncgen(result):
                 return self._one_by_one(result)
+            if isinstance(result, ClientStats | np.ndarray):
+                return cast("Any", result)
             return Blocking(result, self.loop)
 
         return method

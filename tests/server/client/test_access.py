@@ -143,7 +143,7 @@ def test_a_connection_cut_within_an_answer(
 ) -> None:
     x = np.zeros((1, 2, 100_000), np.float32)
     with proxying(echo.ports.http) as proxy:
-        model = connect(f"http://localhost:{proxy.port}").model("echo")
+        model = connect(f"http://localhost:{proxy.port}", retry=None).model("echo")
         model.metadata()
         proxy.answer_bytes = answer_bytes
         with pytest.raises(ServerUnavailable, match="closed before the answer was whole") as caught:

@@ -104,7 +104,7 @@ def test_server_killed_while_it_computes(
 ) -> None:
     write_model(tmp_path, "fatal", [Tensor("x", "FP32", "1")], before=KILL)
     with serve(tmp_path) as server:
-        client = connect(url_of(server, protocol), timeout_s=60)
+        client = connect(url_of(server, protocol), timeout_s=60, retry=None)
         model = client.model("fatal")
         model.metadata()
         before = time.monotonic()

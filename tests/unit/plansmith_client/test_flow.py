@@ -28,6 +28,7 @@ from plansmith_client.calls import (
 from plansmith_client.deadline import Deadline
 from plansmith_client.drivers import run, run_async
 from plansmith_client.errors import (
+    AccessDenied,
     DeadlineExceeded,
     InvalidInput,
     ModelNotFound,
@@ -363,3 +364,40 @@ def test_ready(run: Callable[..., Any], reply: object, ready: bool) -> None:
 def test_a_fault_while_asking_for_ready_is_told(run: Callable[..., Any]) -> None:
     with pytest.raises(ServerFault):
         run(flow.is_ready(Deadline(1)), Server({ServerReadyCall: ServerFault("x")}))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        AccessDenied("restricted"),
+        ModelNotFound("no /config here"),
+        ServerFault("not implemented", status="UNIMPLEMENTED"),
+        ServerFault("HTTP 405", status="UNKNOWN"),
+    ],
+)
+def test_a_config_that_is_not_shown_is_done_without(
+    run: Callable[..., Any], refused: PlansmithClientError
+) -> None:
+    server, model = served(config=refused), flows()
+    for _ in range(2):
+        np.testing.assert_array_equal(run(model.call(X, {}, None), server), X * 2)
+    assert server.kinds() == ["MetadataCall", "ConfigCall", "InferCall", "InferCall"]
+    assert run(model.metadata(None), server).max_batch_size is None
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        ServerUnavailable("gone", status="UNAVAILABLE"),
+        DeadlineExceeded("late"),
+        ServerFault("it broke", status="INTERNAL"),
+        ServerFault("cannot be read"),
+    ],
+)
+def test_a_config_call_that_fails_is_no_answer(
+    run: Callable[..., Any], failed: PlansmithClientError
+) -> None:
+    server, model = served(config=[failed, CONFIG]), flows()
+    with pytest.raises(type(failed)):
+        run(model.metadata(None), server)
+    assert run(model.metadata(None), server).max_batch_size == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from plansmith_client import _messages
 from plansmith_client.calls import ConfigCall, InferCall, InputTensor, MetadataCall
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import DeadlineExceeded, ServerFault
+from plansmith_client.over_grpc import messages
 from plansmith_client.sequences import SequenceStep
 
 HOUR = Deadline(3600)
@@ -34,7 +35,7 @@ def test_request_reads_back(lengths: list[int]) -> None:
     call = InferCall(
         deadline=HOUR, model="m", version=7, inputs=inputs, outputs=("y",), class_count=5
     )
-    body, timeout_s = _messages.prepare(call, "url")
+    body, timeout_s = messages.prepare(call, "url")
     request = service_pb2.ModelInferRequest.FromString(body)
     assert (request.model_name, request.model_version) == ("m", "7")
     assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
@@ -43,14 +44,14 @@ def test_request_reads_back(lengths: list[int]) -> None:
     assert list(request.raw_input_contents) == [one.content.tobytes() for one in inputs]
     assert request.outputs[0].name == "y"
     assert request.outputs[0].parameters["classification"].int64_param == 5
-    # The same deadline in both of its forms.
-    assert request.parameters["timeout"].int64_param == int(timeout_s * 1e6)
+    # The same deadline in both of its forms, to the millisecond and what writing the message took.
+    assert -1000 <= request.parameters["timeout"].int64_param - timeout_s * 1e6 < 10e6
     assert 3000 < timeout_s <= 3600
 
 
 def test_no_deadline_sends_none() -> None:
     call = InferCall(deadline=Deadline(math.inf), model="m", inputs=(tensor(3),))
-    body, timeout_s = _messages.prepare(call, "url")
+    body, timeout_s = messages.prepare(call, "url")
     assert timeout_s is None
     request = service_pb2.ModelInferRequest.FromString(body)
     assert "timeout" not in request.parameters
@@ -63,7 +64,7 @@ def test_a_step_says_where_in_which_sequence_it_is(id_: int | str) -> None:
     step = SequenceStep(id=id_, start=True)
     call = InferCall(deadline=HOUR, model="m", inputs=(), sequence=step)
     parameters = service_pb2.ModelInferRequest.FromString(
-        _messages.prepare(call, "url")[0]
+        messages.prepare(call, "url")[0]
     ).parameters
     told = parameters["sequence_id"]
     assert (told.string_param if isinstance(id_, str) else told.int64_param) == id_
@@ -71,10 +72,19 @@ def test_a_step_says_where_in_which_sequence_it_is(id_: int | str) -> None:
     assert parameters["sequence_end"].bool_param is False
 
 
+def test_the_time_that_writing_a_message_takes_is_the_deadlines_too() -> None:
+    seconds = itertools.count(1)
+    deadline = Deadline(started=0, timeout_s=10, clock=lambda: next(seconds))
+    call = InferCall(deadline=deadline, model="m", inputs=(tensor(3),))
+    body, timeout_s = messages.prepare(call, "url")
+    request = service_pb2.ModelInferRequest.FromString(body)
+    assert (request.parameters["timeout"].int64_param, timeout_s) == (9_000_000, 8)
+
+
 def test_elapsed_deadline_is_not_sent() -> None:
     deadline = Deadline(started=0, timeout_s=1, clock=lambda: 1.5)
     with pytest.raises(DeadlineExceeded) as caught:
-        _messages.prepare(InferCall(deadline=deadline, model="m", inputs=()), "url")
+        messages.prepare(InferCall(deadline=deadline, model="m", inputs=()), "url")
     assert (caught.value.elapsed_s, caught.value.status) == (1.5, None)
 
 
@@ -83,7 +93,7 @@ def test_questions_name_the_model() -> None:
         (MetadataCall, service_pb2.ModelMetadataRequest),
         (ConfigCall, service_pb2.ModelConfigRequest),
     ):
-        body, _ = _messages.prepare(kind(deadline=HOUR, model="m", version=2), "url")
+        body, _ = messages.prepare(kind(deadline=HOUR, model="m", version=2), "url")
         request = message.FromString(body)
         assert (request.name, request.version) == ("m", "2")
 
@@ -92,9 +102,9 @@ def test_answers() -> None:
     response = service_pb2.ModelInferResponse(model_name="m")
     response.outputs.add(name="y", datatype="FP32", shape=[1, 2])
     with pytest.raises(ServerFault, match="1 outputs with 0 raw contents"):
-        _messages.decode_infer(response.SerializeToString())
+        messages.decode_infer(response.SerializeToString())
     response.raw_output_contents.append(b"12345678")
-    (output,) = _messages.decode_infer(response.SerializeToString())
+    (output,) = messages.decode_infer(response.SerializeToString())
     assert (output.name, output.dtype, output.shape) == ("y", "FP32", (1, 2))
     assert output.content == b"12345678"
 
@@ -104,5 +114,5 @@ def test_config() -> None:
     response.config.max_batch_size = 6
     response.config.input.add(name="x")
     response.config.input.add(name="bias", optional=True)
-    reply = _messages.decode_config(response.SerializeToString())
+    reply = messages.decode_config(response.SerializeToString())
     assert (reply.max_batch_size, reply.optional_inputs) == (6, frozenset({"bias"}))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith_client._http_response import MalformedAnswer, Response, ResponseReader
+from plansmith_client.over_http.response import MalformedAnswer, Response, ResponseReader
 
 JSON = b'{"a":1}'
 
@@ -55,6 +55,12 @@ def chunked(pieces: Iterable[bytes], head: str = "", trailer: str = "") -> bytes
 
 
 cuts = st.lists(st.integers(1, 60), max_size=30)
+
+
+@pytest.mark.parametrize("wire", [with_length(b"abc" * 9999), chunked([b"abc"]), with_length(b"")])
+def test_between_answers_there_is_room_for_what_nobody_asked(wire: bytes) -> None:
+    _, reader = read(wire)
+    assert len(reader.buffer()) > 0
 
 
 @given(st.binary(max_size=300), cuts)

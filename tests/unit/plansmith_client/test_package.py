@@ -23,9 +23,13 @@ from plansmith_client import (
     ModelSequence,
     PlansmithClientError,
 )
+from plansmith_client.insight.watching import AsyncWatch, Watch
 
 FOLDER = Path(plansmith_client.__file__).parents[1]
-TWINS = [(Client, AsyncClient), (Model, AsyncModel), (ModelSequence, AsyncModelSequence)]
+TWINS = [
+    *((Client, AsyncClient), (Model, AsyncModel), (ModelSequence, AsyncModelSequence)),
+    (Watch, AsyncWatch),
+]
 ENTERED = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 
@@ -65,9 +69,9 @@ def test_only_what_does_network_work_is_awaited(one: type, other: type) -> None:
         for name, member in methods(other).items()
         if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
     }
-    still = {"model", "sequence", "name", "version", "id", "__init__", "__repr__"}
+    still = {"model", "sequence", "stats", "name", "version", "id", "__init__", "__repr__"}
     # What these give is awaited: a task, and an asynchronous generator.
-    still |= {"submit", "map"}
+    still |= {"submit", "map", "shared_memory"}
     assert awaited == methods(other).keys() - still
 
 
@@ -148,6 +152,19 @@ def python(program: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("url", ["localhost:1", "http://localhost:1"])
+def test_management_is_loaded_when_it_is_asked_for(url: str) -> None:
+    program = f"""
+import plansmith_client, sys
+with plansmith_client.Client({url!r}, timeout_s=0.2) as client:
+    assert not client.is_ready()
+    print("plansmith_client.management" in sys.modules)
+    assert not client.is_live()
+    print("plansmith_client.management" in sys.modules)
+"""
+    assert python(program).split() == ["False", "True"]
+
+
 def test_import_loads_no_protocol_and_nothing_heavy() -> None:
     loaded = set(python("import plansmith_client, sys; print(*sys.modules)").split())
     assert "plansmith_client" in loaded
@@ -155,15 +172,20 @@ def test_import_loads_no_protocol_and_nothing_heavy() -> None:
     assert not loaded & {*heavy, *HTTP, *GRPC}
 
 
-GRPC = {"grpc", "google.protobuf", "tritonclient.grpc", "plansmith_client._grpc"}
-HTTP = {"tritonclient.http", "http.client", "urllib.request", "plansmith_client._http"}
+GRPC = {"grpc", "google.protobuf", "tritonclient.grpc", "plansmith_client.over_grpc.transport"}
+HTTP = {
+    "tritonclient.http",
+    "http.client",
+    "urllib.request",
+    "plansmith_client.over_http.transport",
+}
 
 
 @pytest.mark.parametrize(
     ("url", "wanted", "unwanted"),
     [
-        ("localhost:1", "plansmith_client._grpc", HTTP),
-        ("http://localhost:1", "plansmith_client._http", GRPC),
+        ("localhost:1", "plansmith_client.over_grpc.transport", HTTP),
+        ("http://localhost:1", "plansmith_client.over_http.transport", GRPC),
     ],
 )
 def test_a_client_loads_the_protocol_of_its_url_alone(

@@ -1,0 +1,69 @@
+"""The calls of shared memory, beside those in `plansmith_client.calls`. No protocol is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from plansmith_client.calls import ManagementCall, ReplyT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionCall(ManagementCall[ReplyT]):
+    """About a region that a server knows by name."""
+
+    package: ClassVar[str] = "plansmith_client.memory"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisterCall(RegionCall[None]):
+    """Open the object `key` of system shared memory, from its beginning on."""
+
+    changes_server: ClassVar[bool] = True
+
+    region: str
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisterCudaCall(RegionCall[None]):
+    """Open a region of a GPU's memory; `raw_handle` is CUDA's for another process, 64 bytes."""
+
+    changes_server: ClassVar[bool] = True
+
+    region: str
+    raw_handle: bytes
+    device_id: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnregisterCall(RegionCall[None]):
+    """Let go of the region; one that is not there is fine.
+
+    Refused while a request uses it: the server lets go of it then when that is done.
+    """
+
+    changes_server: ClassVar[bool] = True
+
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnregisterCudaCall(UnregisterCall):
+    """The same of a GPU's memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredRegion:
+    """One that the server has open."""
+
+    region: str
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
+    """Which regions of system shared memory are registered?"""

@@ -1,0 +1,202 @@
+"""Which objects one server has open, and whether it opens any: flows that ask it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from plansmith_client.deadline import Deadline
+from plansmith_client.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    PlansmithClientError,
+    ServerUnavailable,
+)
+from plansmith_client.flow import Flow, ask
+from plansmith_client.memory.calls import RegionsCall, RegisterCall, UnregisterCall
+from plansmith_client.memory.log import tell
+from plansmith_client.memory.naming import begun_at, this_process
+from plansmith_client.memory.posix import SHARED_MEMORY, SharedObject
+
+if TYPE_CHECKING:
+    from plansmith_client.management.calls import ServerMetadata
+
+# "auto": where it can be, without a word. True: an error where it cannot. False: never.
+Mode: TypeAlias = Literal["auto"] | bool
+
+_MODES: tuple[object, ...] = ("auto", True, False)
+_EXTENSION = "system_shared_memory"
+# The oldest that was seen to refuse to let go of what a request still uses. One that does let go
+# would end with a segmentation fault.
+_SAFE_RELEASE = (2, 51)
+# Before a server is asked again that could not be reached.
+_REST_S = 5.0
+_HINT = (
+    "it has to run on this machine and see the same /dev/shm, as a user that may open our files "
+    '(newer ones also want --allow-client-shm=true); shared_memory="auto" does without'
+)
+
+
+def checked_mode(mode: Mode) -> Mode:
+    """`mode` itself. Raises InvalidInput for another than those."""
+    if not any(mode is one for one in _MODES) and mode != "auto":
+        raise InvalidInput(f'shared_memory {mode!r} is not "auto", True or False')
+    return mode
+
+
+class Registrations:
+    """What the server at `url` has open of ours. Safe to use from several threads."""
+
+    def __init__(self, url: str, mode: Mode, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._mode = mode
+        self._clock = clock
+        self._greeted = False
+        self._cleaned = False
+        self._rests_until = -1.0
+        # Set operations are atomic.
+        self._open: set[str] = set()
+        # Those too whose registration may have got there.
+        self._sent: set[str] = set()
+        # That it takes no shared memory is known, for good.
+        self.refused: bool = False
+
+    def ready(self, what: SharedObject, deadline: Deadline) -> Flow[bool]:
+        """Whether the server has `what` open; it is asked to if it has not.
+
+        With the mode True raises what it says instead.
+        """
+        if what.name in self._open:
+            return True
+        if self.refused or self._clock() < self._rests_until:
+            return False
+        try:
+            yield from self._greet(deadline)
+            yield from self._register(what, deadline)
+            yield from self._clean(deadline)
+        except DeadlineExceeded:
+            raise
+        except PlansmithClientError as error:
+            self._failed(error)
+            return False
+        self._open.add(what.name)
+        return True
+
+    def release(self, name: str, deadline: Deadline) -> Flow[bool]:
+        """Whether the server has let go of it, so that no request uses it any longer."""
+        self._open.discard(name)
+        if name not in self._sent:
+            return True
+        try:
+            yield from ask(UnregisterCall(deadline=deadline, region=name))
+        except PlansmithClientError:
+            return False
+        self._sent.discard(name)
+        return True
+
+    def still_there(self, names: Iterable[str], deadline: Deadline) -> Flow[bool]:
+        """Whether the server knows all `names`; if not, it has been restarted and all is gone."""
+        try:
+            known = yield from ask(RegionsCall(deadline=deadline))
+        except PlansmithClientError:
+            return True
+        if set(names) <= {one.region for one in known}:
+            return True
+        self._open.clear()
+        return False
+
+    def refuse(self, why: object) -> None:
+        """Nothing more is asked of this server."""
+        if not self.refused:
+            self.refused = True
+            tell("%s: tensors go over the wire, not by shared memory: %s", self._url, why)
+
+    def release_all(self, deadline: Deadline) -> Flow[None]:
+        """What is in use the server lets go of when it is no longer; stops when it is not there."""
+        self.refused = True
+        for name in tuple(self._sent):
+            try:
+                yield from ask(UnregisterCall(deadline=deadline, region=name))
+            except (ServerUnavailable, DeadlineExceeded):
+                return
+            except PlansmithClientError:
+                pass
+            self._sent.discard(name)
+
+    def _greet(self, deadline: Deadline) -> Flow[None]:
+        """Once: raises InvalidInput if this server has not what we need."""
+        if self._greeted:
+            return
+        from plansmith_client.management.calls import ServerMetadataCall
+
+        server = yield from ask(ServerMetadataCall(deadline=deadline))
+        fault = _fault(server)
+        if fault:
+            raise InvalidInput(f"{self._url}: {fault}", endpoint=self._url)
+        self._greeted = True
+
+    def _clean(self, deadline: Deadline) -> Flow[None]:
+        """Once: has the server let go of what nobody uses any longer.
+
+        That is what dead processes left, and what closed clients did while a request still used it:
+        its file is gone. That the server's files are ours it has just shown.
+        """
+        if self._cleaned:
+            return
+        self._cleaned = True
+        process = this_process()
+        try:
+            known = yield from ask(RegionsCall(deadline=deadline))
+        except PlansmithClientError:
+            return
+        for one in known:
+            if process.left(one.region, begun_at) or (
+                process.knows(one.region) and not (SHARED_MEMORY / one.region).exists()
+            ):
+                try:
+                    yield from ask(UnregisterCall(deadline=deadline, region=one.region))
+                except PlansmithClientError as error:
+                    tell("%s: %s stays registered: %s", self._url, one.region, error)
+
+    def _register(self, what: SharedObject, deadline: Deadline) -> Flow[None]:
+        self._sent.add(what.name)
+        try:
+            yield from ask(
+                RegisterCall(
+                    deadline=deadline, region=what.name, key=what.key, size_bytes=what.size_bytes
+                )
+            )
+        except PlansmithClientError:
+            # Another thread may have done it, or an answer was lost.
+            known = yield from ask(RegionsCall(deadline=deadline))
+            if what.name not in {one.region for one in known}:
+                self._sent.discard(what.name)
+                raise
+
+    def _failed(self, error: PlansmithClientError) -> None:
+        """Raises it in the mode True, as one that says what to do."""
+        if isinstance(error, ServerUnavailable):
+            if self._mode is True:
+                raise error
+            self._rests_until = self._clock() + _REST_S
+            return
+        if self._mode is True:
+            raise InvalidInput(
+                f"{self._url} takes no shared memory: {error.reason or error}: {_HINT}",
+                endpoint=self._url,
+                status=error.status,
+                reason=error.reason,
+            ) from error
+        self.refuse(error.reason or error)
+
+
+def _fault(server: ServerMetadata) -> str | None:
+    if _EXTENSION not in server.extensions:
+        return f"{server.name} {server.version} has no {_EXTENSION}"
+    found = re.match(r"(\d+)\.(\d+)", server.version)
+    if found is None or tuple(map(int, found.groups())) < _SAFE_RELEASE:
+        wanted = ".".join(map(str, _SAFE_RELEASE))
+        return f"version {server.version} may let go of memory in use, {wanted} or newer does not"
+    return None

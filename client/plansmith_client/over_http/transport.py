@@ -1,0 +1,297 @@
+"""HTTP in the calling thread: one connection for each call in flight, kept for the next."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Generator
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
+from plansmith_client.cancellation import Cancellation
+from plansmith_client.credentials import NO_ACCESS, TLS, Access
+from plansmith_client.deadline import Deadline
+from plansmith_client.endpoints import Endpoint
+from plansmith_client.over_http.errors import no_streams, translated
+from plansmith_client.over_http.messages import Request, decode, prepare
+from plansmith_client.over_http.names import addresses
+from plansmith_client.over_http.response import MalformedAnswer, Response, ResponseReader
+from plansmith_client.statuses import closed
+
+# What a burst leaves open for the next one.
+IDLE_CONNECTIONS = 128
+# sendmsg takes 1024 pieces at a time (IOV_MAX of Linux).
+_PIECES = 512
+
+
+class _Connection:
+    """A socket with at most one request on it; connected with the first."""
+
+    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None) -> None:
+        self._endpoint = endpoint
+        self._context = context
+        self._socket: socket.socket | None = None
+        self._interrupted = False
+        self._readable = select.poll()
+        self._reader = ResponseReader()
+
+    @property
+    def answered(self) -> bool:
+        """Whether any byte of the present answer has come."""
+        return self._reader.started
+
+    def exchange(self, request: Request, deadline: Deadline) -> Response:
+        """The answer. Raises OSError, TimeoutError among it, and MalformedAnswer."""
+        self._reader.reset()
+        link = self._socket or self._connect(deadline)
+        try:
+            self._send(link, request, deadline)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a long request may answer and close before it is all sent.
+            return self._receive_refusal(link, deadline)
+        return self._receive(link, deadline)
+
+    def _connect(self, deadline: Deadline) -> socket.socket:
+        """The link to the first of the host's addresses that takes it, TLS agreed on.
+
+        Not by socket.create_connection, which allows each address all of the time, and lends out
+        no socket to interrupt before it is connected.
+        """
+        host, port = self._endpoint.host, self._endpoint.port
+        refused: list[OSError] = []
+        for family, kind, _, _, address in addresses(host, port, deadline):
+            try:
+                link = self._take(socket.socket(family, kind), deadline)
+                link.connect(address)
+                break
+            except OSError as error:
+                refused.append(error)
+                self.close()
+        else:
+            try:
+                raise refused[0]
+            finally:
+                # Errors hold this frame, and this list the errors.
+                refused.clear()
+        # Head and tensors go out in few pieces, which wait for no answer to the one before.
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._context is not None:
+            secured = self._context.wrap_socket(
+                link, server_hostname=host, do_handshake_on_connect=False
+            )
+            link = self._take(secured, deadline)
+            secured.do_handshake()
+            return link
+        # From here on it is waited for by hand. With a timeout of the socket's own, every send and
+        # receive is three calls of the kernel: its mode, poll, and itself.
+        link.setblocking(False)
+        self._readable.register(link, select.POLLIN)
+        return link
+
+    def _take(self, link: socket.socket, deadline: Deadline) -> socket.socket:
+        """Makes `link` the one that is interrupted and closed."""
+        self._socket = link
+        if self._interrupted:
+            raise ConnectionAbortedError("the call was ended before it was connected")
+        link.settimeout(_left_s(deadline))
+        return link
+
+    def _send(self, link: socket.socket, request: Request, deadline: Deadline) -> None:
+        pieces = [memoryview(request.head), *request.tensors]
+        if self._context is not None:
+            link.settimeout(_left_s(deadline))
+            for piece in pieces:
+                link.sendall(piece)
+            return
+        while pieces:
+            try:
+                sent = link.sendmsg(pieces[:_PIECES])
+            except BlockingIOError:
+                writable = select.poll()
+                writable.register(link, select.POLLOUT)
+                _wait(writable, deadline)
+                continue
+            while pieces and sent >= len(pieces[0]):
+                sent -= len(pieces.pop(0))
+            if pieces:
+                pieces[0] = pieces[0][sent:]
+                _left_s(deadline)
+
+    def _receive(self, link: socket.socket, deadline: Deadline) -> Response:
+        reader = self._reader
+        while True:
+            if self._context is not None:
+                link.settimeout(_left_s(deadline))
+            elif not reader.started:
+                # Nothing is there yet, as a rule.
+                _wait(self._readable, deadline)
+            try:
+                count = link.recv_into(reader.buffer())
+            except BlockingIOError:
+                _wait(self._readable, deadline)
+                continue
+            if not count:
+                raise ConnectionResetError("the connection was closed before the answer was whole")
+            if (answer := reader.received(count)) is not None:
+                return answer
+            # Bytes that never cease are no reason to wait for ever.
+            _left_s(deadline)
+
+    def _receive_refusal(self, link: socket.socket, deadline: Deadline) -> Response:
+        answer = self._receive(link, deadline)
+        if answer.status < 400:
+            raise ConnectionResetError("the connection was closed before the request was sent")
+        return answer
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed it, or says what nobody asked."""
+        if self._socket is None:
+            return True
+        if self._context is None:
+            return bool(self._readable.poll(0))
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def interrupt(self) -> None:
+        """Ends what another thread does with it."""
+        # Before the socket is looked at: one that is made meanwhile is not used then.
+        self._interrupted = True
+        link = self._socket
+        if link is not None:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+
+class HttpTransport:
+    """Calls over HTTP/1.1. Nothing is connected before the first."""
+
+    def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
+        self._endpoint = endpoint
+        self._host = endpoint.address
+        self._access = access
+        self._context = (access.tls or TLS()).context() if endpoint.secure else None
+        self._lock = threading.Lock()
+        self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+        self._closed = False
+
+    def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
+        endpoint = self._endpoint
+        if self._closed:
+            raise closed(endpoint.url)
+        headers = self._access.headers(call.headers)
+        request = prepare(call, endpoint.prefix, self._host, headers, endpoint.url)
+        attempt = call.record.sent(endpoint.url, request.size_bytes)
+        try:
+            answer = self._answer(call, request, cancellation)
+        except (OSError, MalformedAnswer) as error:
+            if self._closed:
+                raise closed(endpoint.url) from error
+            raise translated(call, endpoint.url, error) from error
+        attempt.answered(answer.size_bytes)
+        return decode(call, answer, endpoint.url)
+
+    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
+        raise no_streams(call, self._endpoint.url)
+        yield ()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for connection in self._busy:
+                connection.interrupt()
+        for connection in idle:
+            connection.close()
+
+    def _answer(
+        self, call: Call[Any], request: Request, cancellation: Cancellation | None
+    ) -> Response:
+        connection = self._take_idle()
+        if connection is not None:
+            try:
+                return self._exchange(connection, call, request, cancellation)
+            except TimeoutError:
+                raise
+            except OSError:
+                # The server may close a kept connection while the request is on its way. What has
+                # state is not sent twice, whatever was lost.
+                ended = self._closed or (cancellation is not None and cancellation.asked)
+                if connection.answered or ended or not is_repeatable(call):
+                    raise
+        fresh = _Connection(self._endpoint, self._context)
+        with self._lock:
+            self._busy.add(fresh)
+        return self._exchange(fresh, call, request, cancellation)
+
+    def _exchange(
+        self,
+        connection: _Connection,
+        call: Call[Any],
+        request: Request,
+        cancellation: Cancellation | None,
+    ) -> Response:
+        """One request on a busy connection, which is idle or closed afterwards."""
+        keep = False
+        end = connection.interrupt
+        interruptible = _ALONE if cancellation is None else cancellation.ending_with(end)
+        try:
+            with interruptible:
+                if self._closed:
+                    raise ConnectionAbortedError("the client was closed")
+                answer = connection.exchange(request, call.deadline)
+            # Once asked, it may still be interrupted: it must not carry another call.
+            keep = answer.reusable and not (cancellation is not None and cancellation.asked)
+            return answer
+        finally:
+            with self._lock:
+                self._busy.discard(connection)
+                keep = keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.close()
+
+    def _take_idle(self) -> _Connection | None:
+        """The one used last, which is the likeliest to be open still."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+                self._busy.add(connection)
+            if not connection.is_stale():
+                return connection
+            with self._lock:
+                self._busy.discard(connection)
+            connection.close()
+
+
+_ALONE = nullcontext()
+# What poll takes, and more than enough to look at the deadline again.
+_LONGEST_MS = 1e6
+
+
+def _wait(ready: select.poll, deadline: Deadline) -> None:
+    """Until what is registered with `ready` is so, or has failed. Raises TimeoutError."""
+    while True:
+        remaining_s = _left_s(deadline)
+        if ready.poll(None if remaining_s is None else min(remaining_s * 1e3, _LONGEST_MS)):
+            return
+
+
+def _left_s(deadline: Deadline) -> float | None:
+    """For a socket, which takes 0 for "do not wait". Raises TimeoutError when it has elapsed."""
+    remaining_s = deadline.remaining_s()
+    if remaining_s is not None and remaining_s <= 0:
+        raise TimeoutError
+    return remaining_s

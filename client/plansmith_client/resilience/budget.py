@@ -1,0 +1,49 @@
+"""How many retries there may be: a share of the calls, so that they cannot multiply an overload."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from plansmith_client.resilience.policies import Retry
+
+WINDOW_S = 10.0
+_SLOTS = 10
+_SLOT_S = WINDOW_S / _SLOTS
+
+
+class RetryBudget:
+    """At most `budget_share` retries a call and `budget_floor_per_s` a second, over ten seconds.
+
+    After Finagle's RetryBudget (twitter.github.io/finagle, "Retry Budgets") and "Handling Overload"
+    in the book Site Reliability Engineering (2016). Times are seconds of one clock; not for several
+    threads at once.
+    """
+
+    def __init__(self, policy: Retry) -> None:
+        self._share = policy.budget_share
+        self._floor = policy.budget_floor_per_s * WINDOW_S
+        # Number of the slot of time, calls, retries.
+        self._slots: deque[list[int]] = deque()
+
+    def called(self, now: float) -> None:
+        """A call was made."""
+        self._slot(now)[1] += 1
+
+    def take(self, now: float) -> bool:
+        """Whether there may be a retry; it counts as made."""
+        slot = self._slot(now)
+        calls = sum(one[1] for one in self._slots)
+        retries = sum(one[2] for one in self._slots)
+        if retries + 1 > calls * self._share + self._floor:
+            return False
+        slot[2] += 1
+        return True
+
+    def _slot(self, now: float) -> list[int]:
+        number = int(now // _SLOT_S)
+        slots = self._slots
+        if not slots or slots[-1][0] < number:
+            slots.append([number, 0, 0])
+            while slots[0][0] <= number - _SLOTS:
+                slots.popleft()
+        return slots[-1]

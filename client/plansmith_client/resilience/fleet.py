@@ -1,0 +1,299 @@
+"""The endpoints of one client: what is known of each, and where the next call goes.
+
+Shared by all calls of a client and by both twins. Guarded by one lock, held for no longer than a
+look at the endpoints takes; it sends nothing and waits for nothing.
+"""
+
+from __future__ import annotations
+
+import random as random_numbers
+import threading
+import time
+from collections.abc import Callable, Collection
+from copy import copy
+from typing import Any
+
+from plansmith_client.calls import Call, InferCall
+from plansmith_client.errors import (
+    DeadlineExceeded,
+    PlansmithClientError,
+    ServerFault,
+    ServerUnavailable,
+)
+from plansmith_client.resilience.budget import RetryBudget
+from plansmith_client.resilience.log import tell
+from plansmith_client.resilience.measures import Measures
+from plansmith_client.resilience.members import Member, Seen
+from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
+from plansmith_client.resilience.routes import Routes
+from plansmith_client.resilience.verdicts import is_queue_full
+
+
+class Fleet:
+    """An endpoint is named by its place among `urls`. `clock`: seconds; `random`: in [0, 1)."""
+
+    def __init__(
+        self,
+        urls: tuple[str, ...],
+        *,
+        retry: Retry | None,
+        hedge: Hedge | None,
+        breaker: Breaker,
+        balancing: Balancing,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_numbers.random,
+    ) -> None:
+        self.urls = urls
+        self.name: str = " and ".join(urls)
+        self.retry = retry
+        self.balancing = balancing
+        self.clock = clock
+        self.random = random
+        # Counts what those who wait may wait for; `on_change` is called after it did.
+        self.changes: int = 0
+        self.on_change: Callable[[], object] = _nothing
+        self._lock = threading.Lock()
+        self._members = tuple(
+            Member(place, url, breaker, balancing) for place, url in enumerate(urls)
+        )
+        self._budget = None if retry is None else RetryBudget(retry)
+        self._measures = Measures(self._members, hedge, balancing)
+        self._routes = Routes(self._members, balancing.policy, clock, random)
+        self._ever_answered = False
+        self._first_failure: float | None = None
+
+    def begin(self, call: Call[Any]) -> int | None:
+        """As `take`, for a call's first attempt: what retries there may be grows with it."""
+        with self._lock:
+            if self._budget is not None:
+                self._budget.called(self.clock())
+            return self._take(call, ())
+
+    def take(self, call: Call[Any], avoid: Collection[int] = ()) -> int | None:
+        """The endpoint for `call`, which is in flight there from now on; None: all are gone.
+
+        It ends with `answered`, `failed` or `left`. `avoid`: where it has failed already.
+        """
+        with self._lock:
+            return self._take(call, avoid)
+
+    def has_other(self, avoid: Collection[int]) -> bool:
+        """Whether an endpoint not in `avoid` may be sent a call."""
+        with self._lock:
+            return self._routes.has_other(avoid)
+
+    def answered(self, place: int, call: Call[Any], began: float) -> None:
+        member = self._members[place]
+        if not self._measures.wanted and member.serves(call):
+            # As nearly always: there is nothing to note.
+            return
+        with self._lock:
+            member.outstanding -= 1
+            healed = member.circuit.suspect
+            if healed:
+                member.circuit.answered()
+                self.changes += 1
+            self._ever_answered = True
+            member.has_served(call)
+            news = self._measures.measured(member, call, self.clock(), began)
+        if healed:
+            self.on_change()
+        _tell(news)
+
+    def overtaken(self, place: int, call: Call[Any], began: float) -> None:
+        """Another attempt answered before; of this one nothing is known but that it was slower."""
+        with self._lock:
+            member = self._members[place]
+            member.outstanding -= 1
+            news = self._measures.measured(member, call, self.clock(), began)
+        _tell(news)
+
+    def failed(
+        self, place: int, call: Call[Any], error: PlansmithClientError, began: float
+    ) -> None:
+        """The call has ended with `error`, whatever it says of the endpoint."""
+        news = None
+        with self._lock:
+            member = self._members[place]
+            member.outstanding -= 1
+            opened = member.circuit.closed
+            if isinstance(error, ServerUnavailable) and not is_queue_full(error):
+                self._lost(member, error)
+                member.circuit.failed(self.clock())
+            elif error.status is not None and not isinstance(error, DeadlineExceeded):
+                # It says no, so it is there.
+                self._ever_answered = True
+                member.circuit.answered()
+            opened = opened and not member.circuit.closed
+            if isinstance(error, ServerUnavailable | ServerFault | DeadlineExceeded):
+                sent = error.status is not None
+                now = self.clock()
+                news = self._measures.measured(member, call, now, began, failed=sent)
+        if opened:
+            tell("warning", "%s: sent nothing more for now: %s", member.url, str(error))
+        _tell(news)
+
+    def join(self, place: int) -> None:
+        """Something is in flight there; `left` or `failed` ends it."""
+        with self._lock:
+            self._members[place].outstanding += 1
+
+    def left(self, place: int) -> None:
+        """The call has ended without telling anything: it was cancelled."""
+        with self._lock:
+            self._members[place].outstanding -= 1
+
+    def take_retry(self) -> bool:
+        """Whether the budget allows another attempt; it counts as made."""
+        with self._lock:
+            return self._budget is not None and self._budget.take(self.clock())
+
+    def life_since_served(self, place: int, call: Call[Any]) -> int | None:
+        """How many outages there were at `place` since it served `call`'s model.
+
+        0 too if another endpoint served it; None: none ever did.
+        """
+        key = (call.model, call.version)
+        with self._lock:
+            member = self._members[place]
+            life = member.served.get(key)
+            if life is not None:
+                return member.circuit.outages - life
+            return 0 if any(key in one.served for one in self._members) else None
+
+    def forget_served(self, place: int, call: Call[Any]) -> None:
+        """The model is not coming back there."""
+        with self._lock:
+            self._members[place].forget(call.model)
+
+    def next_probe(self) -> tuple[int, float]:
+        """Where all are gone: which to look at next, and in how many seconds."""
+        with self._lock:
+            now = self.clock()
+            member = min(
+                self._members, key=lambda one: (one.circuit.probing, one.circuit.wait_s(now))
+            )
+            if member.circuit.probing:
+                return member.place, self.balancing.health_timeout_s
+            return member.place, member.circuit.wait_s(now)
+
+    def next_look(self) -> tuple[int, float]:
+        """As `next_probe`, for whoever watches over all of them."""
+        with self._lock:
+            now = self.clock()
+            waits = [
+                (one.circuit.wait_s(now) if one.circuit.suspect else max(0.0, one.look_at - now))
+                if not one.circuit.probing
+                else self.balancing.health_timeout_s
+                for one in self._members
+            ]
+            soonest = min(range(len(waits)), key=waits.__getitem__)
+            return soonest, waits[soonest]
+
+    def probe_begins(self, place: int) -> bool:
+        """Whether the caller is to probe: nobody else does. `probe_ended` has to follow."""
+        with self._lock:
+            return self._members[place].circuit.probe_begins()
+
+    def probe_ended(
+        self, place: int, seen: Seen | None, error: PlansmithClientError | None = None
+    ) -> None:
+        """`seen` None: it was given up and tells nothing; `error`: why it is gone."""
+        with self._lock:
+            now = self.clock()
+            member = self._members[place]
+            was_closed = member.circuit.closed
+            member.circuit.probe_ended(now, None if seen is None else seen != "gone")
+            if seen is not None:
+                member.seen = seen
+                member.probes += 1
+                member.look_at = now + self.balancing.health_interval_s
+                self._ever_answered = self._ever_answered or seen != "gone"
+            if error is not None:
+                self._lost(member, error)
+            is_closed = member.circuit.closed
+            self.changes += 1
+        self.on_change()
+        if was_closed and not is_closed:
+            why = str(error)
+            tell("warning", "%s does not answer, sent nothing more for now: %s", member.url, why)
+        elif is_closed and not was_closed:
+            tell("info", "%s answers again", member.url)
+
+    def heard(self, place: int, *, ready: bool | None) -> None:
+        """The endpoint was asked how it is, and answered; `ready` None: not that."""
+        with self._lock:
+            member = self._members[place]
+            if ready is not None:
+                member.seen = "ready" if ready else "unready"
+            healed = member.circuit.suspect
+            member.circuit.answered()
+            self._ever_answered = True
+            self.changes += healed
+        if healed:
+            self.on_change()
+
+    def any_closed(self) -> bool:
+        """Whether there is an endpoint to send to."""
+        with self._lock:
+            return any(one.circuit.closed for one in self._members)
+
+    def seen(self, place: int) -> tuple[int, Seen]:
+        """How many probes there were, and what the last one saw."""
+        with self._lock:
+            member = self._members[place]
+            return member.probes, member.seen
+
+    def patience_s(self) -> float | None:
+        """How long to wait for a server that is gone; None: as long as the deadline allows."""
+        if self.retry is None:
+            return 0.0
+        if self._ever_answered:
+            return None
+        if self._first_failure is None:
+            return self.retry.first_contact_s
+        return self._first_failure + self.retry.first_contact_s - self.clock()
+
+    def last_error(self) -> PlansmithClientError | None:
+        """Why one of those that are gone is."""
+        return next((one.last_error for one in self._members if one.last_error is not None), None)
+
+    def hedge_after_s(self, call: Call[Any]) -> float | None:
+        """Seconds after which a second attempt may go; None: none."""
+        if not self._measures.hedging or not isinstance(call, InferCall) or call.sequence:
+            return None
+        with self._lock:
+            return self._measures.hedge_after_s(call)
+
+    def take_hedge(self, call: Call[Any], place: int) -> int | None:
+        """As `take`, for the second attempt of a call at `place`; None: there may be none."""
+        with self._lock:
+            if not self._measures.take_hedge():
+                return None
+            if (member := self._routes.pick({place})) is None:
+                return None
+            member.outstanding += 1
+        call.record.hedged("no answer so far", member.url)
+        tell("debug", "%s: hedged at %s", call.model, member.url)
+        return member.place
+
+    def _take(self, call: Call[Any], avoid: Collection[int]) -> int | None:
+        if (member := self._routes.member_for(call, avoid)) is None:
+            return None
+        member.outstanding += 1
+        return member.place
+
+    def _lost(self, member: Member, error: PlansmithClientError) -> None:
+        # A copy, which has no traceback and no cause: their frames hold the call's arrays, and the
+        # channel, whose thread grpc.aio ends only when nobody holds it.
+        member.last_error = copy(error)
+        if self._first_failure is None:
+            self._first_failure = self.clock()
+
+
+def _tell(news: str | None) -> None:
+    if news is not None:
+        tell("warning", "%s", news)
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,240 @@
+"""The drivers of both twins over hand-made transports: hedges, streams, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+import pytest
+
+from plansmith_client import (
+    Balancing,
+    Breaker,
+    Hedge,
+    Retry,
+    ServerFault,
+    ServerUnavailable,
+)
+from plansmith_client.calls import Call, HealthCall, InferCall
+from plansmith_client.cancellation import Cancellation
+from plansmith_client.deadline import Deadline
+from plansmith_client.errors import PlansmithClientError
+from plansmith_client.resilience.aio import AsyncResilientTransport
+from plansmith_client.resilience.fleet import Fleet
+from plansmith_client.resilience.sync import ResilientTransport
+
+LONG_S = 20.0
+
+
+def fleet(count: int) -> Fleet:
+    return Fleet(
+        tuple(f"host:{place}" for place in range(count)),
+        retry=Retry(),
+        hedge=Hedge(min_calls=4, max_share=1.0),
+        breaker=Breaker(),
+        balancing=Balancing(ejection_s=0, health_interval_s=0.05),
+    )
+
+
+def call() -> InferCall:
+    return InferCall(deadline=Deadline(60), model="m", inputs=())
+
+
+class Endpoint:
+    """Answers with its name after `takes_s`, or raises; `cancelled` counts calls that were."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.takes_s = 0.001
+        self.error: PlansmithClientError | None = None
+        self.answers_before_error = 0
+        self.sent = 0
+        self.cancelled = 0
+
+    def _end(self, call: Call[Any]) -> Any:
+        if isinstance(call, HealthCall):
+            return True
+        if self.error is not None:
+            raise self.error
+        return self.name
+
+    def send(self, call: Call[Any], cancellation: Cancellation | None = None) -> Any:
+        if not isinstance(call, HealthCall):
+            self.sent += 1
+            ended = threading.Event()
+            if cancellation is None:
+                ended.wait(self.takes_s)
+            else:
+                with cancellation.ending_with(ended.set):
+                    if ended.wait(self.takes_s):
+                        self.cancelled += 1
+                        raise ServerUnavailable("cancelled", status="UNAVAILABLE")
+        return self._end(call)
+
+    def stream(self, call: InferCall) -> Generator[Any]:
+        self.sent += 1
+        yield from range(self.answers_before_error)
+        yield self._end(call)
+
+    def close(self) -> None: ...
+
+
+class AsyncEndpoint:
+    """The same, awaited."""
+
+    def __init__(self, one: Endpoint) -> None:
+        self.one = one
+
+    async def send(self, call: Call[Any]) -> Any:
+        if not isinstance(call, HealthCall):
+            self.one.sent += 1
+            try:
+                await asyncio.sleep(self.one.takes_s)
+            except asyncio.CancelledError:
+                self.one.cancelled += 1
+                raise
+        return self.one._end(call)
+
+    async def stream(self, call: InferCall) -> AsyncGenerator[Any]:
+        for answer in self.one.stream(call):
+            yield answer
+
+    async def close(self) -> None: ...
+
+
+class Carried:
+    """Either transport, as one that blocks."""
+
+    def __init__(self, kind: str, endpoints: list[Endpoint]) -> None:
+        self.endpoints = endpoints
+        self._runner = asyncio.Runner()
+        self._sync: ResilientTransport | None = None
+        if kind == "sync":
+            self._sync = ResilientTransport(tuple(endpoints), fleet(len(endpoints)))
+        else:
+            inner = tuple(AsyncEndpoint(one) for one in endpoints)
+            self._aio = AsyncResilientTransport(inner, fleet(len(endpoints)))
+
+    def send(self) -> Any:
+        return self._sync.send(call()) if self._sync else self._runner.run(self._aio.send(call()))
+
+    def stream(self) -> list[Any]:
+        if self._sync:
+            return list(self._sync.stream(call()))
+
+        async def collected() -> list[Any]:
+            return [one async for one in self._aio.stream(call())]
+
+        return self._runner.run(collected())
+
+    def close(self) -> None:
+        if self._sync:
+            self._sync.close()
+        else:
+            self._runner.run(self._aio.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=["sync", "aio"])
+def carry(request: pytest.FixtureRequest) -> Generator[Callable[..., Carried]]:
+    made: list[Carried] = []
+
+    def make(*endpoints: Endpoint) -> Carried:
+        made.append(Carried(request.param, list(endpoints)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def pair(carry: Callable[..., Carried]) -> tuple[Carried, Endpoint, Endpoint]:
+    """Measured well enough for hedges."""
+    one, other = Endpoint("one"), Endpoint("other")
+    carried = carry(one, other)
+    for _ in range(20):
+        carried.send()
+    # Some of these may have been hedged.
+    time.sleep(0.1)
+    one.sent = other.sent = one.cancelled = other.cancelled = 0
+    return carried, one, other
+
+
+def sent_first_to(carried: Carried, late: Endpoint) -> Any:
+    """The reply to the first call that goes to `late`."""
+    while not late.sent:
+        reply = carried.send()
+    return reply
+
+
+def test_the_second_attempt_wins_and_the_first_is_cancelled(
+    pair: tuple[Carried, Endpoint, Endpoint],
+) -> None:
+    carried, late, _ = pair
+    late.takes_s = LONG_S
+    before = time.monotonic()
+    assert sent_first_to(carried, late) == "other"
+    assert time.monotonic() - before < LONG_S / 2
+    assert late.cancelled == 1
+
+
+def test_the_first_attempt_wins_and_the_second_is_cancelled(
+    pair: tuple[Carried, Endpoint, Endpoint],
+) -> None:
+    carried, late, other = pair
+    late.takes_s, other.takes_s = 0.3, LONG_S
+    assert sent_first_to(carried, late) == "one"
+    end = time.monotonic() + LONG_S / 2
+    while not other.cancelled and time.monotonic() < end:
+        time.sleep(0.01)
+    assert (other.sent, other.cancelled) == (1, 1)
+
+
+def test_the_second_attempt_saves_a_first_that_fails(
+    pair: tuple[Carried, Endpoint, Endpoint],
+) -> None:
+    carried, late, other = pair
+    late.takes_s, late.error = 0.2, ServerFault("out of cheese", status="INTERNAL")
+    other.takes_s = 0.4
+    # Whoever of them is first, the other is the second.
+    assert carried.send() == "other"
+
+
+def test_both_fail(pair: tuple[Carried, Endpoint, Endpoint]) -> None:
+    carried, late, other = pair
+    for one in (late, other):
+        one.takes_s, one.error = 0.1, ServerFault(f"{one.name} fails", status="INTERNAL")
+    with pytest.raises(ServerFault, match="fails"):
+        carried.send()
+    assert (late.sent, other.sent) == (1, 1)
+
+
+def test_a_stream_that_has_not_answered_is_begun_anew(carry: Callable[..., Carried]) -> None:
+    broken, well = Endpoint("broken"), Endpoint("well")
+    broken.error = ServerUnavailable("gone", status="UNAVAILABLE")
+    carried = carry(broken, well)
+    while not broken.sent:
+        assert carried.stream() == ["well"]
+
+
+def test_a_stream_that_has_answered_is_not(carry: Callable[..., Carried]) -> None:
+    broken = Endpoint("broken")
+    broken.error, broken.answers_before_error = ServerUnavailable("gone", status="UNAVAILABLE"), 2
+    with pytest.raises(ServerUnavailable, match="gone"):
+        carry(broken).stream()
+    assert broken.sent == 1
+
+
+def test_the_thread_of_a_transport_that_nobody_closed_ends() -> None:
+    transport = ResilientTransport((Endpoint("one"), Endpoint("other")), fleet(2))
+    transport.send(call())
+    (thread,) = (one for one in threading.enumerate() if one.name == "plansmith_client")
+    del transport
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -1,0 +1,69 @@
+"""A strict type checker knows every type of the client, and has nothing against who uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import plansmith_client
+
+CLIENT = Path(plansmith_client.__file__).parents[1]
+PROGRAM = Path(__file__).with_name("typed_program.py")
+PYRIGHT = [str(Path(sys.executable).with_name("pyright")), "--outputjson", "--pythonpath"]
+
+
+def pyright(folder: Path, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [*PYRIGHT, sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_strict_program_has_no_error(tmp_path: Path) -> None:
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(CLIENT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    program = tmp_path / PROGRAM.name
+    program.write_text(PROGRAM.read_text())
+    found = pyright(tmp_path)
+    assert found["summary"]["filesAnalyzed"] == 1
+    assert [one["message"] for one in found["generalDiagnostics"]] == []
+
+
+def test_a_wrong_use_is_an_error(tmp_path: Path) -> None:
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(CLIENT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    (tmp_path / "wrong.py").write_text(
+        "from plansmith_client import Client\n"
+        'client = Client("localhost:8001", timeout_s="5")\n'
+        'client.model("m", casting="unsafe")\n'
+        'client.model("m").infer({"x": [1.0]})\n'
+        "client.modle\n"
+    )
+    errors = pyright(tmp_path)["generalDiagnostics"]
+    assert {one["range"]["start"]["line"] for one in errors} == {1, 2, 3, 4}
+
+
+def test_every_type_is_written_down(tmp_path: Path) -> None:
+    """Also that of an attribute: type checkers may infer different ones where none is."""
+    settings = {"extraPaths": [str(CLIENT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    found = pyright(tmp_path, "--verifytypes", "plansmith_client", "--ignoreexternal")
+    symbols = found["typeCompleteness"]["symbols"]
+    assert len(symbols) > 500
+    unknown = [
+        f"{Path(said['file']).name}:{said['range']['start']['line'] + 1}: {said['message']}"
+        for one in symbols
+        if one["isExported"] and not one["isTypeKnown"]
+        for said in one["diagnostics"]
+        if "docstring" not in said["message"]
+    ]
+    assert unknown == []
