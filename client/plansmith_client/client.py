@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plansmith_client import flow
 from plansmith_client.calls import Transport
-from plansmith_client.checks import Casting, checked_casting, checked_limit
-from plansmith_client.credentials import TLS, Basic, Bearer, accesses
-from plansmith_client.deadline import Timeout, checked_timeout, deadline_of
+from plansmith_client.checks import Casting
+from plansmith_client.core import BALANCING, BREAKER, RETRY, configured
+from plansmith_client.credentials import TLS, Basic, Bearer
+from plansmith_client.deadline import Timeout
 from plansmith_client.drivers import run
-from plansmith_client.endpoints import parse_endpoints
-from plansmith_client.forks import Owner, OwnTransport
-from plansmith_client.insight.observer import Observer, Tracing
-from plansmith_client.memory.regions import Memory, SharedRegion
-from plansmith_client.memory.registrations import Mode, checked_mode
+from plansmith_client.forks import OwnTransport
+from plansmith_client.insight.observer import Tracing
+from plansmith_client.memory.regions import SharedRegion
+from plansmith_client.memory.registrations import Mode
 from plansmith_client.model import Connection, Model
-from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.sequences import fresh_ids
 from plansmith_client.transports import open_resilient
@@ -29,11 +28,7 @@ if TYPE_CHECKING:
     from plansmith_client.insight.stats import ClientStats
     from plansmith_client.insight.watching import Watch
     from plansmith_client.management.calls import ServerMetadata
-    from plansmith_client.management.flows import ServerFlows
     from plansmith_client.management.statistics import ModelStatistics
-
-# Nothing can change them.
-_RETRY, _BREAKER, _BALANCING = Retry(), Breaker(), Balancing()
 
 
 class Client:
@@ -73,28 +68,32 @@ class Client:
         restricted: Mapping[str, str] | None = None,
         max_request_bytes: int | None = None,
         max_workers: int = 32,
-        retry: Retry | None = _RETRY,
+        retry: Retry | None = RETRY,
         hedge: Hedge | None = None,
-        breaker: Breaker = _BREAKER,
-        balancing: Balancing = _BALANCING,
+        breaker: Breaker = BREAKER,
+        balancing: Balancing = BALANCING,
         tracing: Tracing = "auto",
         shared_memory: Mode = "auto",
     ) -> None:
-        endpoints = parse_endpoints(url)
-        granted = accesses(endpoints, tls=tls, auth=auth, headers=headers, restricted=restricted)
-        self._limit_bytes = min(checked_limit(max_request_bytes, one) for one in endpoints)
-        urls = tuple(one.url for one in endpoints)
-        self._url = url if isinstance(url, str) else urls
-        fleet = Fleet(urls, retry=retry, hedge=hedge, breaker=breaker, balancing=balancing)
-        self._timeout_s = checked_timeout(timeout_s)
-        self._cache: flow.MetadataCache = {}
-        self._observer = Observer(tracing=tracing)
-        self._memory = Memory(checked_mode(shared_memory))
-        owner = Owner(url=fleet.name)
-        self._workers = Workers(max_workers, owner)
-        self._transport: Transport = OwnTransport(
-            open_resilient(granted, fleet, self._memory), owner
+        core = configured(
+            url,
+            timeout_s=timeout_s,
+            tls=tls,
+            auth=auth,
+            headers=headers,
+            restricted=restricted,
+            max_request_bytes=max_request_bytes,
+            retry=retry,
+            hedge=hedge,
+            breaker=breaker,
+            balancing=balancing,
+            tracing=tracing,
+            shared_memory=shared_memory,
         )
+        self._core = core
+        self._workers = Workers(max_workers, core.owner)
+        inner = open_resilient(core.granted, core.fleet, core.memory)
+        self._transport: Transport = OwnTransport(inner, core.owner)
         self._connection = Connection(
             transport=self._transport, workers=self._workers, ids=fresh_ids()
         )
@@ -104,15 +103,15 @@ class Client:
 
         Of several, whether any is. Each is asked once.
         """
-        return run(flow.is_ready(deadline_of(timeout_s, self._timeout_s)), self._transport)
+        return run(flow.is_ready(self._core.deadline(timeout_s)), self._transport)
 
     def is_live(self, *, timeout_s: Timeout | None = None) -> bool:
         """Whether the server runs, ready or not; False too if it cannot be reached in time."""
-        return run(self._managing().is_live(timeout_s), self._transport)
+        return run(self._core.managing().is_live(timeout_s), self._transport)
 
     def server(self, *, timeout_s: Timeout | None = None) -> ServerMetadata:
         """The server's name, version and protocol extensions."""
-        return run(self._managing().server(timeout_s), self._transport)
+        return run(self._core.managing().server(timeout_s), self._transport)
 
     def index(
         self, *, ready_only: bool = False, timeout_s: Timeout | None = None
@@ -121,13 +120,13 @@ class Client:
 
         Triton does not list a model there that was loaded from files alone.
         """
-        return run(self._managing().index(timeout_s, ready_only=ready_only), self._transport)
+        return run(self._core.managing().index(timeout_s, ready_only=ready_only), self._transport)
 
     def statistics(
         self, name: str | None = None, *, timeout_s: Timeout | None = None
     ) -> tuple[ModelStatistics, ...]:
         """What the server has counted for each version of the model `name`, or of all models."""
-        return run(self._managing().statistics(name, timeout_s), self._transport)
+        return run(self._core.managing().statistics(name, timeout_s), self._transport)
 
     def load(
         self,
@@ -150,7 +149,7 @@ class Client:
         is sent for a config or file that cannot be, and for a client of several servers, which
         would choose one. It is never sent a second time.
         """
-        run(self._managing().load(name, config, files, timeout_s), self._transport)
+        run(self._core.managing().load(name, config, files, timeout_s), self._transport)
 
     def unload(
         self, name: str, *, dependents: bool = False, timeout_s: Timeout | None = None
@@ -160,7 +159,7 @@ class Client:
         Returns before it has gone: what it has begun it still answers. `dependents`: with the
         models that only it, an ensemble, needs. Raises as `load`.
         """
-        steps = self._managing().unload(name, timeout_s, dependents=dependents)
+        steps = self._core.managing().unload(name, timeout_s, dependents=dependents)
         run(steps, self._transport)
 
     def model(
@@ -171,20 +170,11 @@ class Client:
         `casting`: None refuses an array of another dtype than the model's; "safe" casts it where
         NumPy calls that safe and no bit can be lost, such as uint8 to FP32, never int64 to FP64.
         """
-        flows = flow.ModelFlows(
-            name=name,
-            version=version,
-            timeout_s=self._timeout_s,
-            cache=self._cache,
-            casting=checked_casting(casting),
-            limit_bytes=self._limit_bytes,
-            observer=self._observer,
-        )
-        return Model(flows, self._connection)
+        return Model(self._core.model(name, version, casting), self._connection)
 
     def stats(self) -> ClientStats:
         """What this client's calls came to since it was made, model by model; no network work."""
-        return self._observer.stats()
+        return self._core.observer.stats()
 
     def watch(
         self, model: str, version: int | None = None, *, timeout_s: Timeout | None = None
@@ -194,11 +184,9 @@ class Client:
         The server is asked for its statistics now, and again by `Watch.timings`. `version`: as the
         calls give it. Raises as `statistics`, but not where the server does not tell them.
         """
-        from plansmith_client.insight.watching import Watched, begin
+        from plansmith_client.insight.watching import begin
 
-        watched = Watched(
-            model=model, version=version, observer=self._observer, server=self._managing()
-        )
+        watched = self._core.watched(model, version)
         return begin(watched, self._transport, timeout_s)
 
     def shared_memory(self, size_bytes: int, *, name: str | None = None) -> SharedRegion:
@@ -209,7 +197,7 @@ class Client:
         After a call that failed the server may still read and write there for a while.
         Raises InvalidInput where there is no room for it.
         """
-        return SharedRegion(self._memory, size_bytes, name)
+        return SharedRegion(self._core.memory, size_bytes, name)
 
     def close(self) -> None:
         """Ends the connection; calls in flight raise PlansmithClientError. Safe to repeat."""
@@ -227,15 +215,5 @@ class Client:
     ) -> None:
         self.close()
 
-    def _managing(self) -> ServerFlows:
-        from plansmith_client.management.flows import ServerFlows
-
-        return ServerFlows(
-            timeout_s=self._timeout_s,
-            cache=self._cache,
-            limit_bytes=self._limit_bytes,
-            server_count=1 if isinstance(self._url, str) else len(self._url),
-        )
-
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._url!r})"
+        return f"{type(self).__name__}({self._core.url!r})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ def pyright(folder: Path, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [*PYRIGHT, sys.executable, *arguments],
         cwd=folder,
+        # Where it looks for what it is to verify: an editable installation is none to it.
+        env=os.environ | {"PYTHONPATH": str(CLIENT)},
         capture_output=True,
         text=True,
         timeout=300,

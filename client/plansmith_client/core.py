@@ -1,0 +1,108 @@
+"""What a client is made of, whichever of the twins it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from plansmith_client import flow
+from plansmith_client.checks import Casting, checked_casting, checked_limit
+from plansmith_client.credentials import TLS, Basic, Bearer, accesses
+from plansmith_client.deadline import Deadline, Timeout, checked_timeout, deadline_of
+from plansmith_client.endpoints import parse_endpoints
+from plansmith_client.forks import Owner
+from plansmith_client.insight.observer import Observer, Tracing
+from plansmith_client.memory.regions import Memory
+from plansmith_client.memory.registrations import Mode, checked_mode
+from plansmith_client.resilience.fleet import Fleet
+from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
+from plansmith_client.tensors import ModelMetadata
+from plansmith_client.transports import Granted
+
+if TYPE_CHECKING:
+    from plansmith_client.insight.watching import Watched
+    from plansmith_client.management.flows import ServerFlows
+
+# A client's own where it is given none; nothing can change them.
+RETRY, BREAKER, BALANCING = Retry(), Breaker(), Balancing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """`url`: as it was given, for messages. `granted`: its endpoints, in the order of `fleet`."""
+
+    url: str | tuple[str, ...]
+    granted: Granted
+    fleet: Fleet
+    limit_bytes: int
+    timeout_s: float
+    observer: Observer
+    memory: Memory
+    owner: Owner
+    cache: flow.MetadataCache = field(default_factory=dict[tuple[str, int | None], ModelMetadata])
+
+    def deadline(self, timeout: Timeout | None) -> Deadline:
+        """The call's, or one of the client's own seconds that begins now."""
+        return deadline_of(timeout, self.timeout_s)
+
+    def model(self, name: str, version: int | None, casting: Casting | None) -> flow.ModelFlows:
+        """The flows of one model. Raises InvalidInput for a `casting` that is none."""
+        return flow.ModelFlows(
+            name=name,
+            version=version,
+            timeout_s=self.timeout_s,
+            cache=self.cache,
+            casting=checked_casting(casting),
+            limit_bytes=self.limit_bytes,
+            observer=self.observer,
+        )
+
+    def managing(self) -> ServerFlows:
+        """The flows of the server itself."""
+        from plansmith_client.management.flows import ServerFlows
+
+        return ServerFlows(
+            timeout_s=self.timeout_s,
+            cache=self.cache,
+            limit_bytes=self.limit_bytes,
+            server_count=len(self.granted),
+        )
+
+    def watched(self, model: str, version: int | None) -> Watched:
+        """What a watch of one model looks at."""
+        from plansmith_client.insight.watching import Watched
+
+        return Watched(model=model, version=version, observer=self.observer, server=self.managing())
+
+
+def configured(
+    url: str | Sequence[str],
+    *,
+    timeout_s: float,
+    tls: TLS | None,
+    auth: Bearer | Basic | None,
+    headers: Mapping[str, str] | None,
+    restricted: Mapping[str, str] | None,
+    max_request_bytes: int | None,
+    retry: Retry | None,
+    hedge: Hedge | None,
+    breaker: Breaker,
+    balancing: Balancing,
+    tracing: Tracing,
+    shared_memory: Mode,
+) -> Core:
+    """From a client's arguments: `Client` documents them. Raises InvalidInput and MissingExtra."""
+    endpoints = parse_endpoints(url)
+    urls = tuple(one.url for one in endpoints)
+    fleet = Fleet(urls, retry=retry, hedge=hedge, breaker=breaker, balancing=balancing)
+    return Core(
+        url=url if isinstance(url, str) else urls,
+        granted=accesses(endpoints, tls=tls, auth=auth, headers=headers, restricted=restricted),
+        fleet=fleet,
+        limit_bytes=min(checked_limit(max_request_bytes, one) for one in endpoints),
+        timeout_s=checked_timeout(timeout_s),
+        observer=Observer(tracing=tracing),
+        memory=Memory(checked_mode(shared_memory)),
+        owner=Owner(url=fleet.name),
+    )
