@@ -84,11 +84,11 @@ class Fleet:
 
     def answered(self, place: int, call: Call[Any], began: float) -> None:
         member = self._members[place]
-        if not self._measures.wanted and member.serves(call):
-            # As nearly always: there is nothing to note.
-            return
         with self._lock:
             member.outstanding -= 1
+            if not self._measures.wanted and member.serves(call):
+                # As nearly always: there is nothing to note.
+                return
             healed = member.circuit.suspect
             if healed:
                 member.circuit.answered()

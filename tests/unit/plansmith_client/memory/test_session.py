@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plansmith_client.calls import Call, InferCall, InputTensor, OutputTensor
+from plansmith_client.calls import Call, InferCall, InputTensor
 from plansmith_client.deadline import Deadline
 from plansmith_client.drivers import run
 from plansmith_client.errors import (
@@ -20,11 +20,10 @@ from plansmith_client.errors import (
     ServerFault,
     ServerUnavailable,
 )
-from plansmith_client.management.calls import ServerMetadata, ServerMetadataCall
+from plansmith_client.management.calls import ServerMetadataCall
 from plansmith_client.memory.calls import (
     RegionsCall,
     RegisterCall,
-    RegisteredRegion,
     UnregisterCall,
 )
 from plansmith_client.memory.naming import Process, this_process
@@ -32,6 +31,7 @@ from plansmith_client.memory.posix import SHARED_MEMORY
 from plansmith_client.memory.regions import Memory
 from plansmith_client.memory.registrations import Mode
 from plansmith_client.memory.session import Session
+from region_server import Clock, Server
 
 ITEMS = 2**17
 TOO_LARGE = (
@@ -40,83 +40,9 @@ TOO_LARGE = (
 )
 
 
-class Server:
-    """Registers, lets go and gives back what it gets; says `faults`, each once, in their order."""
-
-    def __init__(self) -> None:
-        self.asked: list[Call[Any]] = []
-        self.open: dict[str, str] = {}
-        self.in_use: set[str] = set()
-        self.faults: dict[type[Call[Any]], list[PlansmithClientError]] = {}
-        self.version = "2.51.0"
-        self.extensions: tuple[str, ...] = ("system_shared_memory",)
-
-    def send(self, call: Call[Any], cancellation: object = None) -> Any:
-        assert cancellation is None
-        self.asked.append(call)
-        if faults := self.faults.get(type(call)):
-            raise faults.pop(0)
-        return self.answer(call)
-
-    def answer(self, call: Call[Any]) -> Any:
-        if isinstance(call, ServerMetadataCall):
-            return ServerMetadata(name="t", version=self.version, extensions=self.extensions)
-        if isinstance(call, RegionsCall):
-            return tuple(
-                RegisteredRegion(region=one, key=key, size_bytes=1)
-                for one, key in self.open.items()
-            )
-        if isinstance(call, RegisterCall):
-            self.open[call.region] = call.key
-            return None
-        if isinstance(call, UnregisterCall):
-            if call.region in self.in_use:
-                raise ServerFault("it is currently in use", status="INTERNAL")
-            self.open.pop(call.region, None)
-            return None
-        assert isinstance(call, InferCall)
-        return self.infer(call)
-
-    def infer(self, call: InferCall) -> tuple[OutputTensor, ...]:
-        (given,) = call.inputs
-        content: Any = given.content
-        for part in call.references.inputs:
-            if part is not None:
-                if part.region not in self.open:
-                    raise ModelNotFound("no such region", status="NOT_FOUND")
-                content = self.part(part.region, part.offset_bytes, part.size_bytes)
-        for _, part in call.references.outputs:
-            self.part(part.region, part.offset_bytes, part.size_bytes)[:] = content
-            content = np.empty(0, np.uint8)
-        return (OutputTensor(name="y", dtype="UINT8", shape=given.shape, content=bytes(content)),)
-
-    def part(self, region: str, offset: int, size: int) -> NDArray[Any]:
-        path = SHARED_MEMORY / self.open[region].lstrip("/")
-        return np.memmap(path, np.uint8, "r+", offset, (size,))
-
-    def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
-        raise NotImplementedError
-
-    def close(self) -> None: ...
-
-    def count(self, kind: type[Call[Any]]) -> int:
-        return sum(isinstance(one, kind) for one in self.asked)
-
-    def last(self) -> InferCall:
-        return next(one for one in reversed(self.asked) if isinstance(one, InferCall))
-
-
 @pytest.fixture
 def server() -> Server:
     return Server()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
