@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from plansmith_client.calls import AsyncTransport, RegionPart, Transport
+from plansmith_client.conversation import Flow
 from plansmith_client.deadline import Deadline
 from plansmith_client.drivers import run, run_async
 from plansmith_client.errors import InvalidInput, PlansmithClientError
@@ -18,10 +19,15 @@ from plansmith_client.memory.pool import Budget
 from plansmith_client.memory.posix import SharedObject, address_of, free_bytes, sweep
 from plansmith_client.memory.registrations import Mode
 
-if TYPE_CHECKING:
-    from plansmith_client.memory.session import Session
-
 _LEAVING_S = 1.0
+
+
+class Registered(Protocol):
+    """One server's part, as a region needs it: `session.Session`."""
+
+    def release(self, what: SharedObject, deadline: Deadline) -> Flow[None]:
+        """Has the server let go of `what`."""
+        ...
 
 
 class OpenRegion:
@@ -50,7 +56,7 @@ class Memory:
     def __init__(self, mode: Mode) -> None:
         self.mode: Mode = mode
         self.budget: Budget = Budget()
-        self.sessions: list[tuple[Session, Any]] = []
+        self.sessions: list[tuple[Registered, Any]] = []
         # Replaced as a whole, so that another thread may go through it.
         self.regions: tuple[OpenRegion, ...] = ()
         self._swept = False
