@@ -2,7 +2,7 @@
 
 A flow begins a record and puts it into its call; a transport notes there when it sent and was
 answered, and whatever sends a call again says so. When the flow ends, however that is, the record
-is given to the client's observer. A record costs the call about 3 us.
+is given to the client's observer.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from plansmith_client.resilience.ejection import fails_more, is_slow_again, is_s
 from plansmith_client.resilience.members import Member
 from plansmith_client.resilience.policies import Balancing
 
-# A judgement takes 0.1 ms: not with each call.
+# A judgement ranks all latencies: not with each call.
 _EVERY_S = 0.1
 # The latest calls of an endpoint, by which it is judged: it may have been well before.
 _JUDGED = 16
