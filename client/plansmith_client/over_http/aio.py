@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
-from plansmith_client.credentials import NO_ACCESS, TLS, Access
+from plansmith_client.credentials import NO_ACCESS, Access
 from plansmith_client.endpoints import Endpoint
-from plansmith_client.over_http.errors import no_streams, translated
-from plansmith_client.over_http.messages import Request, decode, prepare
+from plansmith_client.over_http.errors import no_streams
+from plansmith_client.over_http.exchanges import Exchanges
+from plansmith_client.over_http.messages import Request, decode
 from plansmith_client.over_http.response import MalformedAnswer, Response, ResponseReader
 from plansmith_client.over_http.transport import IDLE_CONNECTIONS
-from plansmith_client.statuses import closed
 
 # Many times what a loop needs to close its sockets.
 _CLOSING_S = 1.0
@@ -107,34 +107,24 @@ class _Connection(asyncio.BufferedProtocol):
         )
 
 
-class AsyncHttpTransport:
+class AsyncHttpTransport(Exchanges):
     """Calls over HTTP/1.1 in one event loop. Nothing is connected before the first."""
 
     def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
-        self._endpoint = endpoint
-        self._host = endpoint.address
-        self._access = access
-        self._context = (access.tls or TLS()).context() if endpoint.secure else None
+        super().__init__(endpoint, access)
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
         self._connecting: set[asyncio.Task[Any]] = set()
-        self._closed = False
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
-        endpoint = self._endpoint
-        if self._closed:
-            raise closed(endpoint.url)
-        headers = self._access.headers(call.headers)
-        request = prepare(call, endpoint.prefix, self._host, headers, endpoint.url)
-        attempt = call.record.sent(endpoint.url, request.size_bytes)
+        request = self._prepared(call)
+        attempt = call.record.sent(self._endpoint.url, request.size_bytes)
         try:
             answer = await self._answer(call, request)
         except (OSError, MalformedAnswer) as error:
-            if self._closed:
-                raise closed(endpoint.url) from error
-            raise translated(call, endpoint.url, error) from error
+            raise self._told(error, call) from error
         attempt.answered(answer.size_bytes)
-        return decode(call, answer, endpoint.url)
+        return decode(call, answer, self._endpoint.url)
 
     async def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
         raise no_streams(call, self._endpoint.url)

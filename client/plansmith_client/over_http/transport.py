@@ -12,14 +12,14 @@ from typing import Any
 
 from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
 from plansmith_client.cancellation import Cancellation
-from plansmith_client.credentials import NO_ACCESS, TLS, Access
+from plansmith_client.credentials import NO_ACCESS, Access
 from plansmith_client.deadline import Deadline
 from plansmith_client.endpoints import Endpoint
-from plansmith_client.over_http.errors import no_streams, translated
-from plansmith_client.over_http.messages import Request, decode, prepare
+from plansmith_client.over_http.errors import no_streams
+from plansmith_client.over_http.exchanges import Exchanges
+from plansmith_client.over_http.messages import Request, decode
 from plansmith_client.over_http.names import addresses
 from plansmith_client.over_http.response import MalformedAnswer, Response, ResponseReader
-from plansmith_client.statuses import closed
 
 # What a burst leaves open for the next one.
 IDLE_CONNECTIONS = 128
@@ -171,34 +171,24 @@ class _Connection:
             self._socket.close()
 
 
-class HttpTransport:
+class HttpTransport(Exchanges):
     """Calls over HTTP/1.1. Nothing is connected before the first."""
 
     def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
-        self._endpoint = endpoint
-        self._host = endpoint.address
-        self._access = access
-        self._context = (access.tls or TLS()).context() if endpoint.secure else None
+        super().__init__(endpoint, access)
         self._lock = threading.Lock()
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
-        self._closed = False
 
     def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
-        endpoint = self._endpoint
-        if self._closed:
-            raise closed(endpoint.url)
-        headers = self._access.headers(call.headers)
-        request = prepare(call, endpoint.prefix, self._host, headers, endpoint.url)
-        attempt = call.record.sent(endpoint.url, request.size_bytes)
+        request = self._prepared(call)
+        attempt = call.record.sent(self._endpoint.url, request.size_bytes)
         try:
             answer = self._answer(call, request, cancellation)
         except (OSError, MalformedAnswer) as error:
-            if self._closed:
-                raise closed(endpoint.url) from error
-            raise translated(call, endpoint.url, error) from error
+            raise self._told(error, call) from error
         attempt.answered(answer.size_bytes)
-        return decode(call, answer, endpoint.url)
+        return decode(call, answer, self._endpoint.url)
 
     def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
         raise no_streams(call, self._endpoint.url)
