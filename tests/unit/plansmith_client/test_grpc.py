@@ -17,7 +17,7 @@ from plansmith_client.errors import DeadlineExceeded, ServerFault
 from plansmith_client.over_grpc import messages
 from plansmith_client.sequences import SequenceStep
 
-HOUR = Deadline(3600)
+UNLIMITED = Deadline(math.inf)
 
 
 def tensor(size: int, name: str = "x") -> InputTensor:
@@ -33,7 +33,7 @@ sizes = st.sampled_from([0, 1, 127, 128, 255, 16383, 16384, 2097152])
 def test_request_reads_back(lengths: list[int]) -> None:
     inputs = tuple(tensor(size, f"x{place}") for place, size in enumerate(lengths))
     call = InferCall(
-        deadline=HOUR, model="m", version=7, inputs=inputs, outputs=("y",), class_count=5
+        deadline=Deadline(3600), model="m", version=7, inputs=inputs, outputs=("y",), class_count=5
     )
     body, timeout_s = messages.prepare(call, "url")
     request = service_pb2.ModelInferRequest.FromString(body)
@@ -62,7 +62,7 @@ def test_no_deadline_sends_none() -> None:
 @pytest.mark.parametrize("id_", [7, "a"])
 def test_a_step_says_where_in_which_sequence_it_is(id_: int | str) -> None:
     step = SequenceStep(id=id_, start=True)
-    call = InferCall(deadline=HOUR, model="m", inputs=(), sequence=step)
+    call = InferCall(deadline=UNLIMITED, model="m", inputs=(), sequence=step)
     parameters = service_pb2.ModelInferRequest.FromString(
         messages.prepare(call, "url")[0]
     ).parameters
@@ -93,7 +93,7 @@ def test_questions_name_the_model() -> None:
         (MetadataCall, service_pb2.ModelMetadataRequest),
         (ConfigCall, service_pb2.ModelConfigRequest),
     ):
-        body, _ = messages.prepare(kind(deadline=HOUR, model="m", version=2), "url")
+        body, _ = messages.prepare(kind(deadline=UNLIMITED, model="m", version=2), "url")
         request = message.FromString(body)
         assert (request.name, request.version) == ("m", "2")
 

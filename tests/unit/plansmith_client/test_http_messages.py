@@ -35,7 +35,7 @@ from plansmith_client.over_http.messages import Request
 from plansmith_client.over_http.response import Response
 from plansmith_client.sequences import SequenceStep
 
-HOUR = Deadline(3600)
+UNLIMITED = Deadline(math.inf)
 URL = "http://a:8000"
 
 
@@ -70,18 +70,21 @@ def tensor(array: np.ndarray, name: str = "x", dtype: str = "FP32") -> InputTens
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (ServerReadyCall(deadline=HOUR), "GET /v2/health/ready HTTP/1.1"),
-        (IndexCall(deadline=HOUR), "POST /v2/repository/index HTTP/1.1"),
-        (MetadataCall(deadline=HOUR, model="m"), "GET /v2/models/m HTTP/1.1"),
+        (ServerReadyCall(deadline=UNLIMITED), "GET /v2/health/ready HTTP/1.1"),
+        (IndexCall(deadline=UNLIMITED), "POST /v2/repository/index HTTP/1.1"),
+        (MetadataCall(deadline=UNLIMITED, model="m"), "GET /v2/models/m HTTP/1.1"),
         (
-            ConfigCall(deadline=HOUR, model="m", version=3),
+            ConfigCall(deadline=UNLIMITED, model="m", version=3),
             "GET /v2/models/m/versions/3/config HTTP/1.1",
         ),
         (
-            InferCall(deadline=HOUR, model="m", version=3, inputs=()),
+            InferCall(deadline=UNLIMITED, model="m", version=3, inputs=()),
             "POST /v2/models/m/versions/3/infer HTTP/1.1",
         ),
-        (MetadataCall(deadline=HOUR, model="a/b c\r\n"), "GET /v2/models/a%2Fb%20c%0D%0A HTTP/1.1"),
+        (
+            MetadataCall(deadline=UNLIMITED, model="a/b c\r\n"),
+            "GET /v2/models/a%2Fb%20c%0D%0A HTTP/1.1",
+        ),
     ],
 )
 def test_each_question_has_its_path(call: Call[Any], line: str) -> None:
@@ -89,7 +92,7 @@ def test_each_question_has_its_path(call: Call[Any], line: str) -> None:
 
 
 def test_a_prefix_and_headers_go_along() -> None:
-    call = MetadataCall(deadline=HOUR, model="m")
+    call = MetadataCall(deadline=UNLIMITED, model="m")
     first, headers, _ = parts(prepared(call, prefix="/triton", headers=(("x-tenant", "t"),)))
     assert first.startswith("GET /triton/v2/models/m ")
     assert headers == {"host": "a:8000", "x-tenant": "t"}
@@ -124,7 +127,7 @@ def test_a_request_says_what_tritonclient_says() -> None:
 
 def test_tensors_are_the_callers_memory() -> None:
     x = np.zeros(3, np.float32)
-    (sent,) = prepared(InferCall(deadline=HOUR, model="m", inputs=(tensor(x),))).tensors
+    (sent,) = prepared(InferCall(deadline=UNLIMITED, model="m", inputs=(tensor(x),))).tensors
     x[:] = 1
     assert np.frombuffer(sent, np.float32).tolist() == [1, 1, 1]
 
@@ -143,7 +146,9 @@ def test_what_is_left_is_the_servers_queue_timeout() -> None:
 def test_calls_that_differ_are_told_apart() -> None:
     """What is kept of a request's text belongs to requests like it alone."""
     for size in (1, 2, 1):
-        call = InferCall(deadline=HOUR, model="m", inputs=(tensor(np.zeros(size, np.float32)),))
+        call = InferCall(
+            deadline=UNLIMITED, model="m", inputs=(tensor(np.zeros(size, np.float32)),)
+        )
         header = json.loads(parts(prepared(call))[2])
         assert header["inputs"][0]["shape"] == [size]
         assert header["inputs"][0]["parameters"]["binary_data_size"] == 4 * size
@@ -155,7 +160,7 @@ def output(name: str, dtype: str, shape: list[int], size: int) -> dict[str, Any]
 
 
 def infer() -> InferCall:
-    return InferCall(deadline=HOUR, model="m", inputs=())
+    return InferCall(deadline=UNLIMITED, model="m", inputs=())
 
 
 def test_outputs_are_cut_from_the_tensors() -> None:
@@ -233,12 +238,12 @@ def test_a_refusal_needs_no_json(body: object) -> None:
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (400, False), (503, False)])
 def test_readiness_is_the_status(status: int, ready: bool) -> None:
-    call = ServerReadyCall(deadline=HOUR)
+    call = ServerReadyCall(deadline=UNLIMITED)
     assert messages.decode(call, answer(b"", status=status), URL) is ready
 
 
 def test_config_leaves_out_what_is_not_said() -> None:
-    call = ConfigCall(deadline=HOUR, model="m")
+    call = ConfigCall(deadline=UNLIMITED, model="m")
     reply = messages.decode(call, answer({}), URL)
     assert (reply.max_batch_size, reply.optional_inputs, reply.decoupled) == (0, frozenset(), False)
     said = {
@@ -253,7 +258,7 @@ def test_config_leaves_out_what_is_not_said() -> None:
 
 def test_index_tells_states() -> None:
     said = [{"name": "m", "version": "2", "state": "READY"}, {"name": "n", "reason": "none"}]
-    found = messages.decode(IndexCall(deadline=HOUR), answer(said), URL)
+    found = messages.decode(IndexCall(deadline=UNLIMITED), answer(said), URL)
     assert [(one.model, one.version, one.state) for one in found] == [
         ("m", 2, "READY"),
         ("n", None, ""),

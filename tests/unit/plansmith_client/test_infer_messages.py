@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +19,7 @@ from plansmith_client.errors import PlansmithClientError, ServerFault
 from plansmith_client.over_grpc.infer_messages import decode_infer, decode_streamed
 from plansmith_client.over_grpc.messages import decode
 
-CALL = InferCall(deadline=Deadline(3600), model="m", inputs=())
+CALL = InferCall(deadline=Deadline(math.inf), model="m", inputs=())
 URL = "grpc://host:8001"
 # The sizes at which a length takes one more byte.
 sizes = st.sampled_from([0, 1, 127, 128, 255, 16383, 16384, 2097152])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any
 
 import pytest
@@ -24,24 +25,24 @@ from plansmith_client.management.calls import (
     UnloadCall,
 )
 
-NOW = Deadline(1.0)
+UNLIMITED = Deadline(math.inf)
 FILES = st.dictionaries(st.text(st.characters(codec="ascii"), max_size=9), st.binary(), max_size=3)
 
 
 @pytest.mark.parametrize(
     ("call", "method", "path"),
     [
-        (ServerMetadataCall(deadline=NOW), "GET", "/v2"),
-        (FullConfigCall(deadline=NOW, model="m"), "GET", "/v2/models/m/config"),
+        (ServerMetadataCall(deadline=UNLIMITED), "GET", "/v2"),
+        (FullConfigCall(deadline=UNLIMITED, model="m"), "GET", "/v2/models/m/config"),
         (
-            FullConfigCall(deadline=NOW, model="m", version=2),
+            FullConfigCall(deadline=UNLIMITED, model="m", version=2),
             "GET",
             "/v2/models/m/versions/2/config",
         ),
-        (StatisticsCall(deadline=NOW), "GET", "/v2/models/stats"),
-        (StatisticsCall(deadline=NOW, model="m"), "GET", "/v2/models/m/stats"),
-        (LoadCall(deadline=NOW, model="a/b"), "POST", "/v2/repository/models/a%2Fb/load"),
-        (UnloadCall(deadline=NOW, model="m"), "POST", "/v2/repository/models/m/unload"),
+        (StatisticsCall(deadline=UNLIMITED), "GET", "/v2/models/stats"),
+        (StatisticsCall(deadline=UNLIMITED, model="m"), "GET", "/v2/models/m/stats"),
+        (LoadCall(deadline=UNLIMITED, model="a/b"), "POST", "/v2/repository/models/a%2Fb/load"),
+        (UnloadCall(deadline=UNLIMITED, model="m"), "POST", "/v2/repository/models/m/unload"),
     ],
 )
 def test_each_call_has_its_own_path(call: Call[Any], method: str, path: str) -> None:
@@ -52,7 +53,7 @@ def test_each_call_has_its_own_path(call: Call[Any], method: str, path: str) -> 
 def test_a_load_says_the_same_over_both_protocols(
     config: str | None, files: dict[str, bytes]
 ) -> None:
-    call = LoadCall(deadline=NOW, model="m", config=config, files=files)
+    call = LoadCall(deadline=UNLIMITED, model="m", config=config, files=files)
     over_http = json.loads(http.question(call)[2])["parameters"]
     message = service_pb2.RepositoryModelLoadRequest.FromString(grpc.question(call))
     given_http = {name: value for name, value in over_http.items() if name != "config"}
@@ -68,22 +69,22 @@ def test_a_load_says_the_same_over_both_protocols(
 
 
 def test_what_changes_the_server_is_not_to_be_repeated() -> None:
-    assert not is_repeatable(LoadCall(deadline=NOW, model="m"))
-    assert not is_repeatable(UnloadCall(deadline=NOW, model="m"))
-    assert is_repeatable(StatisticsCall(deadline=NOW))
-    assert is_repeatable(ServerMetadataCall(deadline=NOW))
+    assert not is_repeatable(LoadCall(deadline=UNLIMITED, model="m"))
+    assert not is_repeatable(UnloadCall(deadline=UNLIMITED, model="m"))
+    assert is_repeatable(StatisticsCall(deadline=UNLIMITED))
+    assert is_repeatable(ServerMetadataCall(deadline=UNLIMITED))
 
 
 def test_a_files_content_is_in_no_repr() -> None:
-    assert "secret" not in repr(LoadCall(deadline=NOW, model="m", files={"1/a": b"secret"}))
+    assert "secret" not in repr(LoadCall(deadline=UNLIMITED, model="m", files={"1/a": b"secret"}))
 
 
 def test_a_server_of_few_words_is_understood() -> None:
-    call = ServerMetadataCall(deadline=NOW)
+    call = ServerMetadataCall(deadline=UNLIMITED)
     assert http.decode(call, b'{"name": "other"}') == ServerMetadata(
         name="other", version="", extensions=()
     )
-    stats = StatisticsCall(deadline=NOW)
+    stats = StatisticsCall(deadline=UNLIMITED)
     (found,) = http.decode(stats, b'{"model_stats": [{"name": "m", "version": "3"}]}')
     assert (found.version, found.success, found.last_inference_ms) == (3, Duration(), None)
 
@@ -91,7 +92,7 @@ def test_a_server_of_few_words_is_understood() -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"model_stats": [{}]}', b"\xff"])
 def test_what_is_no_statistics_is_an_error_that_the_transport_knows(content: bytes) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
-        http.decode(StatisticsCall(deadline=NOW), content)
+        http.decode(StatisticsCall(deadline=UNLIMITED), content)
 
 
 def test_a_newer_servers_enumeration_is_its_number() -> None:
@@ -100,7 +101,7 @@ def test_a_newer_servers_enumeration_is_its_number() -> None:
     reply = service_pb2.ModelConfigResponse(
         config=model_config_pb2.ModelConfig.FromString(raw)
     ).SerializeToString()
-    config = grpc.decode(FullConfigCall(deadline=NOW, model="m"), reply)
+    config = grpc.decode(FullConfigCall(deadline=UNLIMITED, model="m"), reply)
     assert config.raw["instance_group"][0]["kind"] == 99
     assert config.instance_groups[0].kind == "99"
 
