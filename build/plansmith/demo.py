@@ -88,6 +88,7 @@ def run(folder: Path, cache: Cache, files: ServerFiles, out: Path, *, short: boo
                     free_ports(),
                     cache.root / "logs",
                     models=tuple(kinds),
+                    drain=False,
                 )
             )
         with connected(server.grpc_url, TIMEOUT_S) as client:

@@ -97,12 +97,14 @@ def serving(
     models: tuple[str, ...] = (),
     *,
     control: bool = False,
+    drain: bool = True,
 ) -> Generator[Server, None, None]:
     """`repository` served with each model's configs/<config_name>.pbtxt, ready; stopped on leaving.
 
     `models`: only these of it; none means all. `control`: its callers may load and unload models,
     by files of their own too, which may be code; it still listens on loopback only. With `models`
-    they may in any case: Triton takes a choice of models under that control alone.
+    they may in any case: Triton takes a choice of models under that control alone. `drain` False
+    ends it at once on leaving, where nobody waits for an answer: Triton takes seconds to end.
     Raises LacksSomething where a port is taken, PlansmithError where the server does not get
     ready; its log, a new file in `logs`, is named and its errors are quoted. Main thread only.
     """
@@ -119,7 +121,7 @@ def serving(
         _wait_ready(process, ports, log)
         yield Server(ports=ports, log=log, release=files.release, process=process)
     finally:
-        _stop(process, ports)
+        _stop(process, ports, drain=drain)
 
 
 def command(
@@ -245,11 +247,12 @@ def _told(log: Path) -> str:
     return "".join(f"\n  {line}" for line in list(found)[:5]) + f"\nits log: {log}"
 
 
-def _stop(process: subprocess.Popen[bytes], ports: Ports) -> None:
+def _stop(process: subprocess.Popen[bytes], ports: Ports, *, drain: bool) -> None:
     """Ends the server and whatever is left of it; a second Ctrl-C meanwhile kills it at once."""
     try:
-        process.terminate()
-        process.wait(timeout=EXIT_TIMEOUT_S + 5)
+        if drain:
+            process.terminate()
+            process.wait(timeout=EXIT_TIMEOUT_S + 5)
     except subprocess.TimeoutExpired:
         pass
     finally:

@@ -36,11 +36,11 @@ def server_files(server_cache: Path) -> ServerFiles:
 
 @pytest.fixture(scope="session")
 def serve(server_files: ServerFiles, tmp_path_factory: pytest.TempPathFactory) -> Serve:
-    """Serves a repository on free ports until the block is left."""
+    """Serves a repository on free ports until the block is left, which ends it at once."""
 
     def start(repository: Path) -> AbstractContextManager[Server]:
         logs = tmp_path_factory.mktemp("logs")
-        return serving(server_files, repository, CONFIG_NAME, free_ports(), logs)
+        return serving(server_files, repository, CONFIG_NAME, free_ports(), logs, drain=False)
 
     return start
 

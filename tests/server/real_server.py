@@ -33,14 +33,17 @@ def serving_with(
     flags: list[str],
     without: tuple[str, ...] = (),
 ) -> Iterator[Ports]:
-    """A server that is given `flags` too, and of ours not those `without`; ended on leaving."""
+    """A server that is given `flags` too, and of ours not those `without`; killed on leaving."""
     ports = free_ports()
     ours = server_command(files, repository, config_name, ports)
     line = [*(flag for flag in ours if flag not in without), *flags]
     environment = {**os.environ, **files.environment}
     with (
         log.open("wb") as out,
-        subprocess.Popen(line, stdout=out, stderr=out, env=environment) as process,
+        # With its stubs in a group of its own, so that they end with it.
+        subprocess.Popen(
+            line, stdout=out, stderr=out, env=environment, start_new_session=True
+        ) as process,
     ):
         try:
             with Client(f"http://{HOST}:{ports.http}") as client:
@@ -51,8 +54,10 @@ def serving_with(
                     time.sleep(0.05)
             yield ports
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(HANG_S)
+            for region in regions(os.getpid(), ports):
+                region.unlink(missing_ok=True)
 
 
 def url_of(server: Server, protocol: str) -> str:

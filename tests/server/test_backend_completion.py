@@ -56,7 +56,9 @@ def completed(
     logs = tmp_path_factory.mktemp("logs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_module, "command", completing)
-        with serving(server_files, repository, CONFIG_NAME, free_ports(), logs) as server:
+        with serving(
+            server_files, repository, CONFIG_NAME, free_ports(), logs, drain=False
+        ) as server:
             yield Caller(server.grpc_url)
 
 

@@ -149,7 +149,9 @@ def managed(
         write_models(repository, backend)
     logs = tmp_path_factory.mktemp("logs")
     models = ("onnxruntime_plain",)
-    with serving(server_files, repository, CONFIG_NAME, free_ports(), logs, models) as server:
+    with serving(
+        server_files, repository, CONFIG_NAME, free_ports(), logs, models, drain=False
+    ) as server:
         yield Managed(server=server, call=Caller(server.grpc_url))
 
 

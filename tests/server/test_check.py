@@ -27,6 +27,7 @@ from plansmith.rules.facts import Place
 from plansmith.rules.findings import ERROR
 from plansmith.server import TRITON, Server, free_ports, serving
 from plansmith.server_files import ServerFiles
+from programs import HANG_S
 
 # A real server answers each: the same ones every time, and as long as it takes.
 SETTINGS = settings(
@@ -77,7 +78,7 @@ class Judges:
     def __enter__(self) -> Judges:
         ports = free_ports()
         self._server = self._running.enter_context(
-            serving(self._files, self._repository, "cpu", ports, self._logs, models=(STEP,))
+            serving(self._files, self._repository, "cpu", ports, self._logs, (STEP,), drain=False)
         )
         return self
 
@@ -121,7 +122,7 @@ class Judges:
     def _post(self, model: str, what: str) -> None:
         assert self._server is not None
         url = f"{self._server.http_url}/v2/repository/models/{model}/{what}"
-        with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=HANG_S) as answer:
             answer.read()
 
 

@@ -41,7 +41,9 @@ def loader(server_files: ServerFiles, tmp_path_factory: pytest.TempPathFactory) 
     repository, logs = tmp_path_factory.mktemp("configs"), tmp_path_factory.mktemp("logs")
     write_model(repository, ALIVE, [Tensor("x", "FP32", "2")])
     ports = free_ports()
-    with serving(server_files, repository, CONFIG_NAME, ports, logs, models=(ALIVE,)) as server:
+    with serving(
+        server_files, repository, CONFIG_NAME, ports, logs, models=(ALIVE,), drain=False
+    ) as server:
         yield Loader(repository=repository, server=server)
 
 

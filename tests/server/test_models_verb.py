@@ -36,7 +36,9 @@ def server(
 ) -> Iterator[Server]:
     logs = tmp_path_factory.mktemp("logs")
     models = ("echo", "single")
-    with serving(server_files, repository, CONFIG_NAME, free_ports(), logs, models) as running:
+    with serving(
+        server_files, repository, CONFIG_NAME, free_ports(), logs, models, drain=False
+    ) as running:
         with Client(running.grpc_url) as client:
             client.model("echo")(np.ones((3, 2, 5), np.float32))
             client.load(

@@ -24,8 +24,10 @@ from backend_models import (
     write_model,
 )
 from openvino_models import Graph, spec, variant, write_version
-from plansmith.server import Server
+from plansmith.server import Server, free_ports, serving
+from plansmith.server_files import ServerFiles
 from plansmith_client import Client, ServerFault
+from python_models import CONFIG_NAME
 from real_server import Serve, regions
 
 WEIGHTS = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
@@ -169,9 +171,10 @@ def test_only_the_request_that_breaks_its_batch_fails(client: Client) -> None:
         answers[3].result()
 
 
-def test_leaving_ends_every_stub_and_its_memory(serve: Serve, tmp_path: Path) -> None:
-    write_version(tmp_path, "instances", PRODUCT, variant(streams=2))
-    with serve(tmp_path) as running:
+def test_leaving_ends_every_stub_and_its_memory(server_files: ServerFiles, tmp_path: Path) -> None:
+    repository, logs = tmp_path / "repository", tmp_path / "logs"
+    write_version(repository, "instances", PRODUCT, variant(streams=2))
+    with serving(server_files, repository, CONFIG_NAME, free_ports(), logs) as running:
         processes = psutil.Process(running.process.pid).children(recursive=True)
         assert len(processes) >= 2
         assert regions(os.getpid(), running.ports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import subprocess
 import time
@@ -14,10 +15,11 @@ import numpy as np
 import psutil
 import pytest
 
-from plansmith.server import EXIT_TIMEOUT_S, HOST, KEPT_LOGS, Ports, free_ports
+from plansmith.server import EXIT_TIMEOUT_S, HOST, KEPT_LOGS, Ports, free_ports, serving
+from plansmith.server_files import ServerFiles
 from plansmith_client import Client, ServerUnavailable
 from programs import HANG_S, run, started
-from python_models import SLEEP, STUCK, Tensor, write_model
+from python_models import CONFIG_NAME, SLEEP, STUCK, Tensor, write_model
 from real_server import Serve, program, regions, serve_command, survivors
 
 pytestmark = pytest.mark.usefixtures("server_files")
@@ -177,6 +179,19 @@ def test_memory_of_a_server_killed_with_its_starter_is_swept_by_the_next_start(
         assert served.regions()
         with serve(repository):
             assert not served.regions()
+
+
+def test_a_server_that_is_not_drained_is_gone_at_once_with_its_stubs_and_memory(
+    repository: Path, server_files: ServerFiles, tmp_path: Path
+) -> None:
+    ports, logs = free_ports(), tmp_path / "logs"
+    with serving(server_files, repository, CONFIG_NAME, ports, logs, drain=False) as server:
+        stubs = tuple(psutil.Process(server.process.pid).children(recursive=True))
+        assert stubs
+        assert regions(os.getpid(), ports)
+    assert server.process.returncode == -signal.SIGKILL
+    assert not survivors(stubs)
+    assert not regions(os.getpid(), ports)
 
 
 def test_memory_of_a_server_that_runs_is_not_swept(

@@ -45,7 +45,9 @@ def shown(server_files: ServerFiles, tmp_path_factory: pytest.TempPathFactory) -
     kinds = servable(repository, TARGET)
     logs, notes = tmp_path_factory.mktemp("logs"), list[str]()
     with (
-        serving(server_files, repository, TARGET, free_ports(), logs, tuple(kinds)) as server,
+        serving(
+            server_files, repository, TARGET, free_ports(), logs, tuple(kinds), drain=False
+        ) as server,
         Client(server.grpc_url, timeout_s=60) as client,
         PlainProgress().step("check") as step,
     ):

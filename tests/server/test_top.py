@@ -198,7 +198,9 @@ def test_a_server_that_goes_or_freezes_is_away_until_it_is_back(
         with serving(server_files, repository, CONFIG_NAME, ports, tmp_path / "logs"):
             screen.wait_for(r"over 0\..*often")
         screen.wait_for("away: ")
-        with serving(server_files, repository, CONFIG_NAME, ports, tmp_path / "logs") as server:
+        with serving(
+            server_files, repository, CONFIG_NAME, ports, tmp_path / "logs", drain=False
+        ) as server:
             screen.wait_for(r"over 0\..*often")
             server.process.send_signal(signal.SIGSTOP)
             try:

@@ -102,8 +102,11 @@ class Candidate:
         ):
             lay_out(Path(scratch), self.folder, found.version, target)
             try:
+                # It has answered all that it was asked when it is left.
                 with (
-                    serving(server, Path(scratch), target, free_ports(), logs, models) as running,
+                    serving(
+                        server, Path(scratch), target, free_ports(), logs, models, drain=False
+                    ) as running,
                     connected(running.grpc_url, TIMEOUT_S) as client,
                 ):
                     checked = check_version(client, self.folder, found.version, target, self.step)

@@ -37,7 +37,7 @@ def server(server_files: ServerFiles, tmp_path_factory: pytest.TempPathFactory) 
     write_history(repository, "history")
     logs = tmp_path_factory.mktemp("logs")
     with serving(
-        server_files, repository, CONFIG_NAME, free_ports(), logs, control=True
+        server_files, repository, CONFIG_NAME, free_ports(), logs, control=True, drain=False
     ) as running:
         yield running
 

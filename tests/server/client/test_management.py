@@ -49,7 +49,7 @@ def managed(
     logs = tmp_path_factory.mktemp("logs")
     models = ("echo", "sum", "failing")
     with serving(
-        server_files, managed_repository, CONFIG_NAME, free_ports(), logs, models
+        server_files, managed_repository, CONFIG_NAME, free_ports(), logs, models, drain=False
     ) as server:
         yield server
 

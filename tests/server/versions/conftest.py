@@ -35,7 +35,7 @@ def server(repository: Path, server_files: ServerFiles, tmp_path: Path) -> Itera
     """Lets its callers load models."""
     logs = tmp_path / "logs"
     with serving(
-        server_files, repository, CONFIG_NAME, free_ports(), logs, control=True
+        server_files, repository, CONFIG_NAME, free_ports(), logs, control=True, drain=False
     ) as running:
         yield running
 

@@ -98,7 +98,7 @@ def test_a_server_without_model_control_is_told_by_name(
 ) -> None:
     ports, logs = free_ports(), tmp_path / "logs"
     with (
-        serving(server_files, repository, CONFIG_NAME, ports, logs) as running,
+        serving(server_files, repository, CONFIG_NAME, ports, logs, drain=False) as running,
         ModelControl(running.grpc_url) as control,
         pytest.raises(LacksSomething, match="start it with `plansmith serve --control`"),
     ):
