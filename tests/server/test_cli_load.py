@@ -20,8 +20,6 @@ from programs import HANG_S, command, plansmith, refused, started
 from python_models import Tensor, write_model
 from real_server import Serve, survivors
 
-pytestmark = pytest.mark.alone
-
 # Far from what any machine takes for so small a model, on either side.
 EASY_MS, IMPOSSIBLE_MS = "10000", "0.001"
 # The first byte of each item says how long it is: one that has lost its end is refused.
@@ -56,6 +54,7 @@ def short(url: str, samples: Path, result: Path) -> tuple[str, ...]:
     return ("--url", url, "--duration-s", "2", "--input", str(samples), "--json", str(result))
 
 
+@pytest.mark.alone
 def test_a_pass_exits_0(url: str, samples: Path, result: Path) -> None:
     arguments = (*short(url, samples, result), "--concurrency", "2", "--p99-ms", EASY_MS)
     done = plansmith("load", "tiny", *arguments)
@@ -64,6 +63,7 @@ def test_a_pass_exits_0(url: str, samples: Path, result: Path) -> None:
     assert load_result.read(result).verdict == "pass"
 
 
+@pytest.mark.alone
 def test_a_fail_exits_1(url: str, samples: Path, result: Path) -> None:
     arguments = (*short(url, samples, result), "--concurrency", "2", "--p99-ms", IMPOSSIBLE_MS)
     done = plansmith("load", "tiny", *arguments)
@@ -72,6 +72,7 @@ def test_a_fail_exits_1(url: str, samples: Path, result: Path) -> None:
     assert load_result.read(result).verdict == "fail"
 
 
+@pytest.mark.alone
 def test_the_result_says_what_was_asked_for(url: str, samples: Path, result: Path) -> None:
     arguments = (*short(url, samples, result), "--rate", "100", "--p99-ms", EASY_MS)
     plansmith("load", "tiny", *arguments)
@@ -92,6 +93,7 @@ def test_samples_that_do_not_fit_are_refused(url: str, tmp_path: Path, result: P
     assert not result.exists()
 
 
+@pytest.mark.alone
 def test_the_samples_of_a_build_reach_a_model_of_bytes_whole(
     url: str, tmp_path: Path, result: Path
 ) -> None:

@@ -12,8 +12,6 @@ from locust_runs import SLEEP_S, command, load, write_models
 from programs import HANG_S, started
 from real_server import Serve
 
-pytestmark = pytest.mark.alone
-
 
 def test_no_server_is_one_line(dead_url: str, tmp_path: Path) -> None:
     done = load(

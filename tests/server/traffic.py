@@ -42,8 +42,8 @@ class Traffic:
 
 
 @contextmanager
-def traffic(url: str) -> Iterator[Traffic]:
-    """RATE_PER_S requests a second until the block is left, whatever becomes of them.
+def traffic(url: str, rate_per_s: float = RATE_PER_S) -> Iterator[Traffic]:
+    """`rate_per_s` requests a second until the block is left, whatever becomes of them.
 
     Each is due at a time of its own, however long the answers before it take; one that cannot be
     sent then is sent as soon as it can.
@@ -62,7 +62,7 @@ def traffic(url: str) -> Iterator[Traffic]:
 
         def pace() -> None:
             for number in itertools.count():
-                found.wait_until(number / RATE_PER_S)
+                found.wait_until(number / rate_per_s)
                 if stop.is_set():
                     break
                 pool.submit(send)

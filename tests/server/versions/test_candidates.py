@@ -19,8 +19,6 @@ from python_models import CONFIG_NAME
 from traffic import ask, traffic
 from versioned import MODEL, publish_counter
 
-pytestmark = pytest.mark.alone
-
 
 def test_a_candidate_answers_under_its_own_name_alone_and_leaves_nothing(
     repository: Path, folder: ModelFolder, server: Server, control: ModelControl
@@ -45,6 +43,7 @@ def compared(repository: Path, server: Server, recorded: Path, *way: str) -> lis
     ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", [("--shadow",), ("--canary=0.2",)], ids=["shadow", "canary"])
 def test_a_candidate_as_good_as_the_served_version_is_published(
     repository: Path, folder: ModelFolder, server: Server, recorded: Path, way: tuple[str, ...]
@@ -65,8 +64,11 @@ def test_a_candidate_as_good_as_the_served_version_is_published(
 @pytest.mark.parametrize("way", ["--shadow", "--canary=0.2"])
 @pytest.mark.parametrize(
     ("answer", "delay_s", "why"),
-    [(60, 0.0, "answers: fail"), (1, 0.05, "latency: fail"), (101, 0.0, "errors: fail")],
-    ids=["other answers", "slower", "failing"],
+    [
+        pytest.param(60, 0.0, "answers: fail", id="other answers"),
+        pytest.param(1, 0.05, "latency: fail", id="slower", marks=pytest.mark.alone),
+        pytest.param(101, 0.0, "errors: fail", id="failing"),
+    ],
 )
 def test_a_candidate_that_is_worse_is_not_published_and_nobody_meets_it(
     repository: Path,

@@ -18,14 +18,14 @@ from plansmith.versions.promotion import Promoted
 from plansmith_client import Client
 from programs import plansmith, refused
 from python_models import CONFIG_NAME
-from traffic import RATE_PER_S, ask, traffic
+from traffic import ask, traffic
 from versioned import MODEL, publish_counter
-
-pytestmark = pytest.mark.alone
 
 PUBLISHES = 5
 # The five publishes and the rollback are spread evenly over so many seconds of traffic.
-TRAFFIC_S = 30
+TRAFFIC_S = 15
+# As dense as the model can bear, which works 5 ms on each.
+RATE_PER_S = 100
 
 
 def make_served(folder: ModelFolder, version: int, control: ModelControl) -> Promoted:
@@ -33,13 +33,14 @@ def make_served(folder: ModelFolder, version: int, control: ModelControl) -> Pro
     return promotion.promote(folder, version, texts, control, kind="served")
 
 
+@pytest.mark.alone
 def test_no_request_fails_and_no_version_answers_but_the_published_ones(
     repository: Path, folder: ModelFolder, server: Server, control: ModelControl
 ) -> None:
     step_s = TRAFFIC_S / (PUBLISHES + 2)
     begun = {1: 0.0}
     ended: dict[int, float] = {}
-    with traffic(server.grpc_url) as found:
+    with traffic(server.grpc_url, RATE_PER_S) as found:
         for publish in range(1, PUBLISHES + 1):
             found.wait_until(publish * step_s)
             version = publish_counter(repository, delay_s=0.005)
