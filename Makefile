@@ -51,7 +51,9 @@ lint: setup ## style and types
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
 test: lint ## style, types and all tests
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	@# Four whatever the cores: half of the time they wait for servers and deadlines. In the order of
+	@# the folders: what takes long is not left to the end.
+	.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		-m "not alone" tests
 	.venv/bin/python -m pytest -m alone tests/server
 
