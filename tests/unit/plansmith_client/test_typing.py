@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import plansmith_client
 
 CLIENT = Path(plansmith_client.__file__).parents[1]
@@ -31,27 +33,34 @@ def pyright(folder: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_a_strict_program_has_no_error(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of a right and of a wrong program, in one run."""
+    folder = tmp_path_factory.mktemp("programs")
     settings = {"typeCheckingMode": "strict", "extraPaths": [str(CLIENT)]}
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    program = tmp_path / PROGRAM.name
-    program.write_text(PROGRAM.read_text())
-    found = pyright(tmp_path)
-    assert found["summary"]["filesAnalyzed"] == 1
-    assert [one["message"] for one in found["generalDiagnostics"]] == []
-
-
-def test_a_wrong_use_is_an_error(tmp_path: Path) -> None:
-    settings = {"typeCheckingMode": "strict", "extraPaths": [str(CLIENT)]}
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    (tmp_path / "wrong.py").write_text(
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    (folder / PROGRAM.name).write_text(PROGRAM.read_text())
+    (folder / "wrong.py").write_text(
         "from plansmith_client import Client\n"
         'client = Client("localhost:8001", timeout_s="5")\n'
         'client.model("m", casting="unsafe")\n'
         'client.model("m").infer({"x": [1.0]})\n'
         "client.modle\n"
     )
-    errors = pyright(tmp_path)["generalDiagnostics"]
+    return pyright(folder)
+
+
+def diagnosed(found: dict[str, Any], file: str) -> list[dict[str, Any]]:
+    return [one for one in found["generalDiagnostics"] if Path(one["file"]).name == file]
+
+
+def test_a_strict_program_has_no_error(found: dict[str, Any]) -> None:
+    assert found["summary"]["filesAnalyzed"] == 2
+    assert [one["message"] for one in diagnosed(found, PROGRAM.name)] == []
+
+
+def test_a_wrong_use_is_an_error(found: dict[str, Any]) -> None:
+    errors = diagnosed(found, "wrong.py")
     assert {one["range"]["start"]["line"] for one in errors} == {1, 2, 3, 4}
 
 
