@@ -182,19 +182,26 @@ def time_engines(
     plan: Plan,
     tick: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
+    alike: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[Throughput, LatencySummary]]:
     """Throughput and single-request latency of each engine, all interleaved round by round.
 
     Interleaved, so that a slow moment of the machine falls on all alike. `tick` is told the name
     of each engine before its turn. `feed` holds at least as many rows as the largest batch.
+    Engines for which `alike` has the same answer one row in the same way, whatever they do with
+    more: the first of them is timed at that each round, and its latency is that of all.
     """
     rates: dict[str, list[float]] = {name: [] for name in engines}
     latencies_ms: dict[str, list[list[float]]] = {name: [] for name in engines}
     for _ in range(plan.rounds):
+        timed_ms: dict[str, list[float]] = {}
         for name, engine in engines.items():
             tick(name)
             rates[name].append(_flood(engine, feed, plan, clock))
-            latencies_ms[name].append(_one_by_one(engine, feed, plan, clock))
+            way = (alike or {}).get(name, name)
+            if way not in timed_ms:
+                timed_ms[way] = _one_by_one(engine, feed, plan, clock)
+            latencies_ms[name].append(timed_ms[way])
     return {name: (spread(rates[name]), summarise(*latencies_ms[name])) for name in engines}
 
 

@@ -39,6 +39,8 @@ class Candidate:
     `answering` is what is compared, `timed` what is timed: the same engine, but where no engine can
     run here the graph it was built from answers and nothing is timed. `peak_memory` measures the
     bytes that a process of its own needs, where that can be told. `verdict` is "" for a variant.
+    Candidates of the same `single` answer one row in the same way, so that is timed once for all;
+    "" where there is no other.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Candidate:
     timed: Engine | None
     peak_memory: Callable[[], int | None] | None = None
     verdict: str = ""
+    single: str = ""
 
 
 def run_trials(
@@ -82,7 +85,8 @@ def run_trials(
                 fidelities[one.name] = comparison.of(one)
         except ValueError as error:
             faults[one.name] = str(error)
-    timings = _time(timed, golden, plan, tick) if timed else {}
+    alike = {one.name: one.single for one in candidates if one.single}
+    timings = _time(timed, alike, golden, plan, tick) if timed else {}
     peaks = _peak_memories(candidates, tick)
     trials: list[Trial] = []
     for one in candidates:
@@ -174,11 +178,15 @@ def _are_same(expected: NDArray[np.float32], answers: NDArray[np.float32]) -> bo
 
 
 def _time(
-    engines: dict[str, Engine], golden: Golden, plan: Plan, tick: Callable[[str], None]
+    engines: dict[str, Engine],
+    alike: dict[str, str],
+    golden: Golden,
+    plan: Plan,
+    tick: Callable[[str], None],
 ) -> dict[str, tuple[Throughput, LatencySummary]]:
     most = max(engine.batch_size for engine in engines.values())
     feed = _enough_rows(golden.samples.arrays, most)
-    return time_engines(engines, feed, plan, lambda name: tick(f"time {name}"))
+    return time_engines(engines, feed, plan, lambda name: tick(f"time {name}"), alike=alike)
 
 
 def answers_of(engine: Engine, feed: Feed, recipe: Recipe) -> NDArray[np.float32]:

@@ -103,20 +103,27 @@ def candidates(
         found += open_baselines(module, recipe, tools.get("torch", ""))
     places = {one.form.name: (one, folder) for one, folder in compiled}
     variants = variants_for(recipe, job.machine, [one.form for one, _ in compiled])
+    singles: dict[str, openvino.OpenVinoEngine] = {}
     for index, variant in enumerate(variants):
         step.update(index, len(variants), f"open {variant.name}")
         one, folder = places[variant.form]
         file = folder / openvino.MODEL_FILE
-        found.append(_candidate(variant, one, file, few_rows, tools.get("openvino", "")))
+        engine = openvino.open_engine(file, variant, singles.get(variant.single))
+        singles.setdefault(variant.single, engine)
+        found.append(_candidate(variant, engine, one, file, few_rows, tools.get("openvino", "")))
     return found
 
 
 def _candidate(
-    variant: openvino.Variant, one: CompiledForm, file: Path, few_rows: Path, version: str
+    variant: openvino.Variant,
+    engine: openvino.OpenVinoEngine,
+    one: CompiledForm,
+    file: Path,
+    few_rows: Path,
+    version: str,
 ) -> Candidate:
     from plansmith import peak_memory
 
-    engine = openvino.open_engine(file, variant)
     return Candidate(
         name=variant.name,
         form=variant.form,
@@ -127,6 +134,7 @@ def _candidate(
         answering=engine,
         timed=engine,
         peak_memory=partial(peak_memory.measure, file, few_rows, variant),
+        single=variant.single,
     )
 
 
@@ -146,6 +154,7 @@ def open_references(onnx_file: Path, recipe: Recipe, version: str) -> list[Candi
                 answering=engine,
                 timed=engine,
                 verdict="reference",
+                single=onnxruntime.NAME,
             )
         )
     return found
@@ -168,6 +177,7 @@ def open_baselines(module: torch.nn.Module, recipe: Recipe, version: str) -> lis
                 answering=engine,
                 timed=engine,
                 verdict="baseline",
+                single=pytorch.NAME,
             )
         )
     return found

@@ -54,6 +54,11 @@ class Variant:
         return f"{what}-s{self.streams}t{self.threads}-b{self.batch_size}{shape}"
 
     @property
+    def single(self) -> str:
+        """How one row is answered, in one stream on all threads: the same for many variants."""
+        return f"{self.form}-{self.precision}-{'static' if self.static else 'dynamic'}"
+
+    @property
     def static_batch_sizes(self) -> tuple[int, ...]:
         """The fixed shapes that serve any batch: powers of two from `batch_size` down to 1."""
         if not self.static:
@@ -168,15 +173,18 @@ def serving_config(
     )
 
 
-def open_engine(path: Path, variant: Variant) -> OpenVinoEngine:
-    """The IR at `path` compiled for `variant` on this CPU."""
-    return OpenVinoEngine(path, variant)
+def open_engine(path: Path, variant: Variant, like: OpenVinoEngine | None = None) -> OpenVinoEngine:
+    """The IR at `path` compiled for `variant` on this CPU.
+
+    `like`: an engine of a variant with the same `single`, which then answers one row for both.
+    """
+    return OpenVinoEngine(path, variant, like)
 
 
 class OpenVinoEngine:
     """One variant, ready to run: see plansmith.measure.Engine."""
 
-    def __init__(self, path: Path, variant: Variant) -> None:
+    def __init__(self, path: Path, variant: Variant, like: OpenVinoEngine | None = None) -> None:
         openvino = load_openvino()
         self.batch_size = variant.batch_size
         size = variant.batch_size if variant.static else None
@@ -185,6 +193,9 @@ class OpenVinoEngine:
         self._queue = openvino.AsyncInferQueue(compiled, variant.streams)
         # Its own queue: a callback costs time, which the timed one must not spend.
         self._answering = openvino.AsyncInferQueue(compiled, variant.streams)
+        if like is not None:
+            self._single = like._single
+            return
         if (size, variant.streams) != (1, 1):
             compiled = _compile(path, variant, 1 if variant.static else None, 1)
         self._single = compiled.create_infer_request()

@@ -91,7 +91,7 @@ Speeds = Callable[..., dict[str, tuple[Throughput, LatencySummary]]]
 def steady_speeds() -> Speeds:
     """In place of `time_engines`: variants take half as long as references, the last one least."""
 
-    def time(engines: Mapping[str, Engine], *_: object) -> Any:
+    def time(engines: Mapping[str, Engine], *_: object, **__: object) -> Any:
         return {
             name: (
                 spread([100.0 if "onnxruntime" in name else 200.0 + 10 * place]),

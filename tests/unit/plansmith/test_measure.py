@@ -239,6 +239,19 @@ def test_engines_take_turns_round_by_round() -> None:
     assert turns == ["a", "b"] * 3
 
 
+def test_engines_that_answer_one_row_alike_share_what_the_first_of_them_takes_for_it() -> None:
+    clock = Clock()
+    first, second = (ClockedEngine(clock, size, 0.5, 0.25) for size in (4, 2))
+    other = ClockedEngine(clock, 4, 0.5, 0.5)
+    engines = {"first": first, "second": second, "other": other}
+    alike = {"first": "one way", "second": "one way"}
+    found = time_engines(engines, FIVE, PLAN, clock=clock, alike=alike)
+    assert found["first"][1] == found["second"][1] == summarise(*[[250.0] * 4] * 3)
+    assert found["other"][1] == summarise(*[[500.0] * 2] * 3)
+    assert (first.rows_seen, second.rows_seen, other.rows_seen) == ({4, 1}, {2}, {4, 1})
+    assert [found[name][0].median_per_s for name in engines] == [8, 4, 8]
+
+
 def test_an_engine_slower_than_a_round_is_still_measured() -> None:
     clock = Clock()
     engine = ClockedEngine(clock, batch_size=2, batch_s=64.0, single_s=32.0)

@@ -184,6 +184,18 @@ def test_a_single_row_is_answered_alike(
     np.testing.assert_allclose(logits, reference[:1], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", SMALL, ids=lambda variant: variant.name)
+def test_a_variant_answers_a_single_row_by_an_engine_that_is_like_it(
+    compiled: Path, variant: Variant
+) -> None:
+    like = next(one for one in SMALL if one.single == variant.single)
+    first = openvino.open_engine(compiled / "model.xml", like)
+    second = openvino.open_engine(compiled / "model.xml", variant, first)
+    one, other = (engine.single({"x": X[:1]}) for engine in (first, second))
+    # Its very memory: OpenVINO's requests answer in their own.
+    assert np.shares_memory(one["logits"], other["logits"])  # type: ignore[index]
+
+
 def in_time(work: Callable[[], None]) -> None:
     """Runs `work`; fails where it hangs, which it would do for ever."""
     thread = threading.Thread(target=work, daemon=True)

@@ -195,7 +195,7 @@ def test_a_stage_that_is_interrupted_publishes_nothing_and_is_run_again(
 def test_after_an_interrupt_in_measure_the_stages_before_come_from_the_cache(
     run: Callable[..., Built], cold: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> Timings:
+    def interrupt(*_: object, **__: object) -> Timings:
         raise KeyboardInterrupt
 
     def never(*_: object) -> None:
@@ -235,7 +235,7 @@ def test_a_second_build_of_the_model_is_refused_while_one_runs(
 ) -> None:
     refusals: list[str] = []
 
-    def build_meanwhile(engines: Mapping[str, Engine], *_: object) -> Timings:
+    def build_meanwhile(engines: Mapping[str, Engine], *_: object, **__: object) -> Timings:
         # A second build that gets this far must not start a third.
         monkeypatch.setattr(trials, "time_engines", steady_speeds)
         with pytest.raises(PlansmithError) as caught:
