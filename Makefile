@@ -51,10 +51,11 @@ lint: setup ## style and types
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
 test: lint ## style, types and all tests
-	@# Four whatever the cores: half of the time they wait for servers and deadlines. In the order of
-	@# the folders: what takes long is not left to the end.
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/unit
+	@# Four whatever the cores: most of the time they wait, for servers and deadlines. In the order
+	@# of the folders: what takes long is not left to the end.
 	.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
-		-m "not alone" tests
+		-m "not alone" tests/docs tests/browser tests/server
 	.venv/bin/python -m pytest -m alone tests/server
 
 bench-build: setup ## what building brings, one table [ARGS=...]
