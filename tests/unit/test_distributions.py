@@ -32,20 +32,29 @@ def install(what: str, python: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client's, built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--quiet", "--no-deps", f"--wheel-dir={folder}", str(CLIENT))
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the client alone."""
     folder = tmp_path_factory.mktemp("plain") / "venv"
     venv.create(folder, with_pip=False)
-    install(str(CLIENT), folder / "bin" / "python")
+    install(str(wheel), folder / "bin" / "python")
     return folder / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
-def with_grpc(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_grpc(plain: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another with the extra too; begun with what the first was given, which saves its time."""
     folder = tmp_path_factory.mktemp("grpc") / "venv"
     shutil.copytree(plain.parents[1], folder, symlinks=True)
-    install(f"{CLIENT}[grpc]", folder / "bin" / "python")
+    install(f"{wheel}[grpc]", folder / "bin" / "python")
     return folder / "bin" / "python"
 
 
@@ -138,9 +147,7 @@ print(*sys.modules)
     }
 
 
-def test_the_wheel_holds_the_package_its_types_and_nothing_else(tmp_path: Path) -> None:
-    pip("wheel", "--quiet", "--no-deps", f"--wheel-dir={tmp_path}", str(CLIENT))
-    (wheel,) = tmp_path.glob("*.whl")
+def test_the_wheel_holds_the_package_its_types_and_nothing_else(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     sources = CLIENT / "plansmith_client"
     wanted = {
