@@ -125,7 +125,8 @@ def test_a_cut_stream_does_not_look_like_its_end(
 
 def test_a_cut_step_loses_its_sequence(connect: Connect, link: Proxy, link_url: str) -> None:
     """The server has counted it, so that to send it again would count it twice."""
-    model = connect(link_url, timeout_s=30).model("sum")
+    client = connect(link_url, timeout_s=30)
+    model = client.model("sum")
     x = np.array([[1, 2]], np.float32)
     step = model.sequence()
     step(x)
@@ -135,5 +136,7 @@ def test_a_cut_step_loses_its_sequence(connect: Connect, link: Proxy, link_url: 
     assert caught.value.retriable is False
     with pytest.raises(PlansmithClientError, match="is lost"):
         step(x)
+    # As above: gRPC may give the connection up a moment later.
+    wait_until(client.is_ready)
     with model.sequence() as again:
         np.testing.assert_array_equal(again(x), x)
