@@ -1,5 +1,7 @@
 """Typed client for models served by Triton: NumPy arrays in, NumPy arrays out."""
 
+from typing import TYPE_CHECKING
+
 from plansmith_client.async_client import AsyncClient
 from plansmith_client.async_model import AsyncModel
 from plansmith_client.classification import Ranked
@@ -26,10 +28,15 @@ from plansmith_client.results import Result
 from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
 
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_regions import AsyncCudaRegion, CudaRegion
+    from plansmith_client.memory.cuda_tensors import CudaTensor
+
 __all__ = [
     "TLS",
     "AccessDenied",
     "AsyncClient",
+    "AsyncCudaRegion",
     "AsyncModel",
     "AsyncModelSequence",
     "AsyncSharedRegion",
@@ -38,6 +45,8 @@ __all__ = [
     "Bearer",
     "Breaker",
     "Client",
+    "CudaRegion",
+    "CudaTensor",
     "Deadline",
     "DeadlineExceeded",
     "Hedge",
@@ -60,3 +69,19 @@ __all__ = [
     "timed",
     "trace_context",
 ]
+
+_ON_FIRST_NEED = {
+    "AsyncCudaRegion": "plansmith_client.memory.cuda_regions",
+    "CudaRegion": "plansmith_client.memory.cuda_regions",
+    "CudaTensor": "plansmith_client.memory.cuda_tensors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What few programs have a use for."""
+    module = _ON_FIRST_NEED.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(module), name)

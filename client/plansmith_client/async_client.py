@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plansmith_client.insight.watching import AsyncWatch
     from plansmith_client.management.calls import ServerMetadata
     from plansmith_client.management.statistics import ModelStatistics
+    from plansmith_client.memory.cuda_regions import AsyncCudaRegion
 
 
 class AsyncClient:
@@ -142,6 +143,14 @@ class AsyncClient:
     def shared_memory(self, size_bytes: int, *, name: str | None = None) -> AsyncSharedRegion:
         """As `Client.shared_memory`, for `async with`; not awaited itself."""
         return AsyncSharedRegion(self._core.memory, size_bytes, name)
+
+    def cuda_shared_memory(
+        self, size_bytes: int, *, device_id: int = 0, name: str | None = None
+    ) -> AsyncCudaRegion:
+        """As `Client.cuda_shared_memory`, for `async with`; not awaited itself."""
+        from plansmith_client.memory.cuda_regions import AsyncCudaRegion
+
+        return AsyncCudaRegion(self._core.memory, size_bytes, device_id, name)
 
     async def close(self) -> None:
         """As `Client.close`."""

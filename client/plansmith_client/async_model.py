@@ -21,13 +21,14 @@ from plansmith_client.model_sequence import AsyncModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
 from plansmith_client.streaming import streamed_async
-from plansmith_client.tensors import ModelMetadata
+from plansmith_client.tensors import Array, ModelMetadata
 
 if TYPE_CHECKING:
     from asyncio import Task
 
     from plansmith_client.management.config import ModelConfig
     from plansmith_client.management.statistics import ModelStatistics
+    from plansmith_client.memory.cuda_tensors import CudaTensor
 
 AsyncItems: TypeAlias = Items | AsyncIterable[Item]
 
@@ -80,21 +81,21 @@ class AsyncModel:
 
     async def __call__(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """As `Model.__call__`."""
         return await run_async(self._flows.call(array, inputs, timeout_s), self._transport)
 
     async def infer(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
-        into: Mapping[str, NDArray[Any]] | None = None,
+        into: Mapping[str, NDArray[Any] | CudaTensor] | None = None,
         sequence: SequenceStep | None = None,
         timeout_s: Timeout | None = None,
     ) -> Result:
@@ -104,11 +105,11 @@ class AsyncModel:
 
     def submit(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Task[Answer]:
         """As `Model.submit`, as a task of the running loop."""
         return self._begin(array, inputs, timeout_s)
@@ -149,12 +150,12 @@ class AsyncModel:
 
     async def batched(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         in_flight: int = 8,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """As `Model.batched`."""
         deadline = self._flows.deadline(timeout_s)
@@ -167,7 +168,7 @@ class AsyncModel:
 
     async def stream(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
         sequence: SequenceStep | None = None,
@@ -190,7 +191,7 @@ class AsyncModel:
 
     async def classify(
         self,
-        array: NDArray[Any],
+        array: NDArray[Any] | CudaTensor,
         k: int = 5,
         *,
         top: int | None = None,
@@ -201,7 +202,7 @@ class AsyncModel:
         return await run_async(self._flows.classify(array, count, timeout_s), self._transport)
 
     def _begin(
-        self, array: NDArray[Any] | None, inputs: flow.Inputs, timeout_s: Timeout | None
+        self, array: Array | None, inputs: flow.Inputs, timeout_s: Timeout | None
     ) -> Task[Answer]:
         import asyncio
 

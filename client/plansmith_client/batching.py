@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client.errors import InvalidInput
 from plansmith_client.results import Answer, Result
-from plansmith_client.tensors import ModelMetadata
+from plansmith_client.tensors import Array, ModelMetadata
 
 
 def pieces(
-    metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]], limit_bytes: int
-) -> list[Mapping[str, NDArray[Any]]]:
+    metadata: ModelMetadata, arrays: Mapping[str, Array], limit_bytes: int
+) -> list[Mapping[str, Array]]:
     """`arrays` along their first axis, as views: at most `max_batch_size` items to a piece.
 
     Fewer where those would be more than `limit_bytes`. Raises InvalidInput if there is nothing to
@@ -29,15 +29,16 @@ def pieces(
         raise _error(metadata, "takes no batches (max_batch_size 0): call it for each item, or map")
     if not all(_has_items(array) for array in arrays.values()):
         return [arrays]
-    lengths = {name: len(array) for name, array in arrays.items()}
+    held = cast("Mapping[str, NDArray[Any]]", arrays)
+    lengths = {name: len(array) for name, array in held.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "no inputs"
         raise _error(metadata, f"needs the same number of items in each input, at least 1: {shown}")
     (items,) = set(lengths.values())
-    item_bytes = sum(array.nbytes for array in arrays.values()) // items
+    item_bytes = sum(array.nbytes for array in held.values()) // items
     size = min(metadata.max_batch_size, max(1, limit_bytes // max(1, item_bytes)))
     return [
-        {name: array[begin : begin + size] for name, array in arrays.items()}
+        {name: array[begin : begin + size] for name, array in held.items()}
         for begin in range(0, items, size)
     ]
 

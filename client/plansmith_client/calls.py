@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,10 @@ from plansmith_client.deadline import Deadline
 from plansmith_client.insight.records import UNRECORDED, CallRecord
 from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import TensorMetadata
+
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_tensors import CudaTensor
+    from plansmith_client.memory.device_inputs import DeviceInput
 
 ReplyT = TypeVar("ReplyT")
 
@@ -111,6 +115,10 @@ class InputTensor:
     content: NDArray[Any]
 
 
+# What a call has for an input.
+Input: TypeAlias = "InputTensor | DeviceInput"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputTensor:
     """`content` is the tensor as it came over the wire, read-only.
@@ -145,6 +153,11 @@ class References:
     inputs: tuple[RegionPart | None, ...] = ()
     outputs: tuple[tuple[str, RegionPart], ...] = ()
 
+    def regions(self) -> set[str]:
+        """The names of all that are referred to."""
+        parts = (*self.inputs, *(part for _, part in self.outputs))
+        return {part.region for part in parts if part is not None}
+
     def placed(self) -> frozenset[str]:
         """The outputs whose content does not come with the answer."""
         return frozenset(name for name, _ in self.outputs)
@@ -157,16 +170,16 @@ NO_REFERENCES = References()
 class InferCall(Call[tuple[OutputTensor, ...]]):
     """An inference. No `outputs` means all; `class_count` > 0 asks for that many "value:index".
 
-    `into`: by output, the caller's memory for it, uint8 `[bytes]`. A transport that has the server
-    write there says so in the answer; what it sends on has `references`, which are all that the
-    protocols' messages look at.
+    `into`: by output, the caller's memory for it, uint8 `[bytes]`, or a GPU's. A transport that has
+    the server write there says so in the answer; what it sends on has `references`, which are all
+    that the protocols' messages look at.
     """
 
-    inputs: tuple[InputTensor, ...]
+    inputs: tuple[Input, ...]
     outputs: tuple[str, ...] = ()
     class_count: int = 0
     sequence: SequenceStep | None = None
-    into: tuple[tuple[str, NDArray[Any]], ...] = field(default=(), compare=False)
+    into: tuple[tuple[str, NDArray[Any] | CudaTensor], ...] = field(default=(), compare=False)
     references: References = NO_REFERENCES
 
 

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith_client.calls import InputTensor
+from plansmith_client.calls import Input, InputTensor
 from plansmith_client.classification import RANKED_DTYPES
 from plansmith_client.datatypes import encode, numpy_dtype
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import InvalidInput
-from plansmith_client.tensors import ModelMetadata, TensorMetadata
+from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata, is_on_gpu
 
 # Protobuf's limit for one message, less room for names and shapes.
 GRPC_MESSAGE_BYTES = 2**31 - 2**16
@@ -23,6 +23,8 @@ GRPC_MESSAGE_BYTES = 2**31 - 2**16
 HTTP_MESSAGE_BYTES = 2**26 - 2**16
 # "safe": arrays of a lesser dtype are cast where NumPy calls it safe and no bit can be lost.
 Casting: TypeAlias = Literal["safe"]
+# What is on a GPU has dtype, shape and size too: to a type checker the two are one after this.
+_ARRAY: Any = np.ndarray
 
 
 def checked_casting(casting: Casting | None) -> Casting | None:
@@ -58,8 +60,8 @@ def only(metadata: ModelMetadata, kind: Literal["input", "output"]) -> TensorMet
 
 
 def named_inputs(
-    metadata: ModelMetadata, array: NDArray[Any] | None, named: Mapping[str, NDArray[Any]]
-) -> Mapping[str, NDArray[Any]]:
+    metadata: ModelMetadata, array: Array | None, named: Mapping[str, Array]
+) -> Mapping[str, Array]:
     """The inputs by name: `array` for the only one, or those `named`. Raises InvalidInput."""
     if array is None:
         return named
@@ -85,20 +87,24 @@ def check_ranks(metadata: ModelMetadata, output: TensorMetadata) -> None:
 
 def checked_inputs(
     metadata: ModelMetadata,
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, Array],
     *,
     casting: Casting | None = None,
     limit_bytes: int = GRPC_MESSAGE_BYTES,
-) -> tuple[InputTensor, ...]:
+) -> tuple[Input, ...]:
     """What to send, in the model's order. Raises InvalidInput, naming the tensor, if unfit.
 
     Nothing is copied before all of it is known to fit, `limit_bytes` for one request too.
     """
     _check_names(metadata, arrays)
-    given = [(spec, arrays[spec.name]) for spec in metadata.inputs if spec.name in arrays]
-    least_bytes = 0
+    given: list[tuple[TensorMetadata, Any]] = [
+        (spec, arrays[spec.name]) for spec in metadata.inputs if spec.name in arrays
+    ]
+    least_bytes, has_on_gpu = 0, False
     for spec, array in given:
-        _check_is_array(metadata, spec, array)
+        if not isinstance(array, _ARRAY):
+            _check_is_on_gpu(metadata, spec, array)
+            has_on_gpu = True
         _check_dtype(metadata, spec, array, casting)
         _check_shape(metadata, spec, array)
         least_bytes += _least_bytes(spec, array)
@@ -107,6 +113,11 @@ def checked_inputs(
     _check_size(metadata, least_bytes, limit_bytes)
     for spec, array in given:
         _check_items(metadata, spec, array)
+    if has_on_gpu:
+        return tuple(
+            array.as_input(spec.name, spec.dtype) if is_on_gpu(array) else _tensor(spec, array)
+            for spec, array in given
+        )
     tensors = tuple([_tensor(spec, array) for spec, array in given])
     # Text may have grown in UTF-8.
     _check_size(metadata, sum([tensor.content.size for tensor in tensors]), limit_bytes)
@@ -119,7 +130,7 @@ def _tensor(spec: TensorMetadata, array: NDArray[Any]) -> InputTensor:
     return InputTensor(name=spec.name, dtype=spec.dtype, shape=array.shape, content=encode(cast))
 
 
-def _check_names(metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _check_names(metadata: ModelMetadata, arrays: Mapping[str, Array]) -> None:
     known = [spec.name for spec in metadata.inputs]
     for name in arrays:
         if name not in known:
@@ -158,10 +169,19 @@ def checked_outputs(metadata: ModelMetadata, names: Sequence[str] | None) -> tup
     return tuple(names or ())
 
 
-def _check_is_array(metadata: ModelMetadata, spec: TensorMetadata, value: object) -> None:
-    if not isinstance(value, np.ndarray):
-        fix = f"np.asarray(..., {numpy_dtype(spec.dtype).name!r})"
+def _check_is_on_gpu(metadata: ModelMetadata, spec: TensorMetadata, value: object) -> None:
+    """Of what is no array."""
+    expected = numpy_dtype(spec.dtype)
+    if not is_on_gpu(value):
+        fix = f"np.asarray(..., {expected.name!r})"
         raise _wrong(metadata, spec, f"is a {type(value).__name__}, not a NumPy array: {fix}")
+    value.check()
+    if expected.hasobject:
+        fault = "is in a GPU's memory, where BYTES cannot lie: send a NumPy array"
+        raise _wrong(metadata, spec, fault)
+    if value.dtype != expected:
+        fault = f"is {value.dtype} on a GPU, the model takes {expected.name} ({spec.dtype})"
+        raise _wrong(metadata, spec, f"{fault}: make the tensor so, nothing is cast there")
 
 
 def _check_dtype(

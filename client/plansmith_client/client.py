@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plansmith_client.insight.watching import Watch
     from plansmith_client.management.calls import ServerMetadata
     from plansmith_client.management.statistics import ModelStatistics
+    from plansmith_client.memory.cuda_regions import CudaRegion
 
 
 class Client:
@@ -198,6 +199,22 @@ class Client:
         Raises InvalidInput where there is no room for it.
         """
         return SharedRegion(self._core.memory, size_bytes, name)
+
+    def cuda_shared_memory(
+        self, size_bytes: int, *, device_id: int = 0, name: str | None = None
+    ) -> CudaRegion:
+        """Memory of a GPU, so many bytes of it, for a `with` block; no network work.
+
+        Tensors in it are read and written there by a server on this machine that sees the GPU, and
+        never copied to the host. Where the server does not take them so, they are read and sent,
+        unless the client was made with `shared_memory=True`, which raises InvalidInput.
+        `device_id`: the GPU, as CUDA counts them in this process. `name`: an end for its name at
+        the server. On entering the block raises MissingExtra where tritonclient has no CUDA
+        (`pip install "plansmith-client[cuda]"`) and InvalidInput without such a GPU, or room there.
+        """
+        from plansmith_client.memory.cuda_regions import CudaRegion
+
+        return CudaRegion(self._core.memory, size_bytes, device_id, name)
 
     def close(self) -> None:
         """Ends the connection; calls in flight raise PlansmithClientError. Safe to repeat."""

@@ -48,14 +48,14 @@ from plansmith_client.insight.records import CallRecord
 from plansmith_client.memory.into import filled, with_into
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
-from plansmith_client.tensors import ModelMetadata
+from plansmith_client.tensors import Array, ModelMetadata
 
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
 MetadataCache: TypeAlias = dict[tuple[str, int | None], ModelMetadata]
 Outputs: TypeAlias = tuple[OutputTensor, ...]
-Inputs: TypeAlias = Mapping[str, NDArray[Any]]
+Inputs: TypeAlias = Mapping[str, Array]
 # What a call was given: an array without a name, and those with one.
-Fed: TypeAlias = tuple[NDArray[Any] | None, Inputs]
+Fed: TypeAlias = tuple[Array | None, Inputs]
 
 
 def is_ready(deadline: Deadline) -> Flow[bool]:
@@ -104,7 +104,7 @@ class ModelFlows:
 
     def call(
         self,
-        array: NDArray[Any] | None,
+        array: Array | None,
         named: Inputs,
         timeout: Timeout | None,
         sequence: SequenceStep | None = None,
@@ -135,9 +135,7 @@ class ModelFlows:
         with state.taking(fed, end=end) as step:
             return (yield from self.call(*fed, timeout, step))
 
-    def pieces(
-        self, array: NDArray[Any] | None, named: Inputs, deadline: Deadline
-    ) -> Flow[list[Inputs]]:
+    def pieces(self, array: Array | None, named: Inputs, deadline: Deadline) -> Flow[list[Inputs]]:
         """The inputs in pieces of what the model takes at once, and one request holds."""
         metadata = yield from self.metadata(deadline)
         return pieces(metadata, named_inputs(metadata, array, named), self.limit_bytes)
@@ -165,9 +163,7 @@ class ModelFlows:
             record.end(error)
             raise
 
-    def classify(
-        self, array: NDArray[Any], top: int, timeout: Timeout | None
-    ) -> Flow[list[list[Ranked]]]:
+    def classify(self, array: Array, top: int, timeout: Timeout | None) -> Flow[list[list[Ranked]]]:
         if top < 1:
             raise InvalidInput(f"k {top} is not at least 1", model=self.name, version=self.version)
         deadline, record = self.deadline(timeout), self._record()

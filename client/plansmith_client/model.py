@@ -20,7 +20,7 @@ from plansmith_client.model_sequence import ModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
 from plansmith_client.streaming import streamed
-from plansmith_client.tensors import ModelMetadata
+from plansmith_client.tensors import Array, ModelMetadata
 from plansmith_client.workers import Workers
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from plansmith_client.management.config import ModelConfig
     from plansmith_client.management.statistics import ModelStatistics
+    from plansmith_client.memory.cuda_tensors import CudaTensor
 
 # One call of many: the only input, or the inputs by name.
-Item: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
+Item: TypeAlias = "Array | Mapping[str, Array]"
 Items: TypeAlias = Iterable[Item]
 
 
@@ -90,11 +91,11 @@ class Model:
 
     def __call__(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """The output of a model that has one, as an array; of any other a Result with all.
 
@@ -105,10 +106,10 @@ class Model:
 
     def infer(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
-        into: Mapping[str, NDArray[Any]] | None = None,
+        into: Mapping[str, NDArray[Any] | CudaTensor] | None = None,
         sequence: SequenceStep | None = None,
         timeout_s: Timeout | None = None,
     ) -> Result:
@@ -122,6 +123,8 @@ class Model:
         `into`: by output, the array that it goes to, of exactly its dtype and shape, which is then
         in the result; one in `Client.shared_memory` is written by the server itself. Such a call
         is never sent a second time.
+        A CudaTensor may stand wherever an array may, among `inputs` and in `into`; nothing of it
+        is cast.
         `sequence`: for a model that keeps state, which of its sequences this continues; `sequence`
         the method counts the steps itself.
         The results are the caller's and read-only (`.copy()` to write); BYTES come as a writable
@@ -134,11 +137,11 @@ class Model:
 
     def submit(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Future[Answer]:
         """What calling the model gives, later: its time runs from now on.
 
@@ -191,12 +194,12 @@ class Model:
 
     def batched(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         in_flight: int = 8,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """As calling the model, for any number of items: sent in pieces, the answers joined.
 
@@ -215,7 +218,7 @@ class Model:
 
     def stream(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
         sequence: SequenceStep | None = None,
@@ -242,7 +245,7 @@ class Model:
 
     def classify(
         self,
-        array: NDArray[Any],
+        array: NDArray[Any] | CudaTensor,
         k: int = 5,
         *,
         top: int | None = None,
@@ -259,7 +262,7 @@ class Model:
         return run(self._flows.classify(array, count, timeout_s), self._transport)
 
     def _begin(
-        self, array: NDArray[Any] | None, inputs: flow.Inputs, timeout_s: Timeout | None
+        self, array: Array | None, inputs: flow.Inputs, timeout_s: Timeout | None
     ) -> Future[Answer]:
         deadline = self._flows.deadline(timeout_s)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,9 @@ from plansmith_client.errors import DeadlineExceeded, PlansmithClientError
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState
 from plansmith_client.streaming import streamed, streamed_async
+
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_tensors import CudaTensor
 
 
 class ModelSequence:
@@ -46,12 +49,12 @@ class ModelSequence:
 
     def __call__(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         end: bool = False,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """The answer to the next step, as `Model.__call__`; `end`: this is the last.
 
@@ -63,7 +66,7 @@ class ModelSequence:
 
     def stream(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
         end: bool = False,
@@ -151,12 +154,12 @@ class AsyncModelSequence:
 
     async def __call__(
         self,
-        array: NDArray[Any] | None = None,
+        array: NDArray[Any] | CudaTensor | None = None,
         /,
         *,
         end: bool = False,
         timeout_s: Timeout | None = None,
-        **inputs: NDArray[Any],
+        **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """As `ModelSequence.__call__`."""
         deadline = self._flows.deadline(timeout_s)
@@ -165,7 +168,7 @@ class AsyncModelSequence:
 
     async def stream(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | CudaTensor],
         outputs: Sequence[str] | None = None,
         *,
         end: bool = False,

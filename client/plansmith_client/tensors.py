@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_tensors import CudaTensor
+
+# What a caller gives for an input, or an output's place.
+Array: TypeAlias = "NDArray[Any] | CudaTensor"
+
+
+def is_on_gpu(value: object) -> TypeGuard[CudaTensor]:
+    """Whether it is such a tensor; told by its method, for its class is imported on first need."""
+    return hasattr(value, "as_input")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class UnregisterCudaCall(UnregisterCall):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredRegion:
-    """One that the server has open."""
+    """One that the server has open; `key` is empty for a GPU's memory."""
 
     region: str
     key: str
@@ -67,3 +67,8 @@ class RegisteredRegion:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
     """Which regions of system shared memory are registered?"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CudaRegionsCall(RegionsCall):
+    """Which regions of GPUs' memory are?"""

@@ -6,6 +6,7 @@ from typing import Any
 
 from plansmith_client.calls import Call
 from plansmith_client.memory.calls import (
+    CudaRegionsCall,
     RegionsCall,
     RegisterCall,
     RegisterCudaCall,
@@ -21,6 +22,7 @@ METHOD_NAMES: dict[type[Call[Any]], str] = {
     RegionsCall: "SystemSharedMemoryStatus",
     RegisterCudaCall: "CudaSharedMemoryRegister",
     UnregisterCudaCall: "CudaSharedMemoryUnregister",
+    CudaRegionsCall: "CudaSharedMemoryStatus",
 }
 
 
@@ -45,6 +47,8 @@ def _request(call: Call[Any]) -> Any:
         return pb.CudaSharedMemoryUnregisterRequest(name=call.region)
     if isinstance(call, UnregisterCall):
         return pb.SystemSharedMemoryUnregisterRequest(name=call.region)
+    if isinstance(call, CudaRegionsCall):
+        return pb.CudaSharedMemoryStatusRequest()
     return pb.SystemSharedMemoryStatusRequest()
 
 
@@ -52,6 +56,12 @@ def decode(call: Call[Any], reply: bytes) -> Any:
     """The reply to `call`. Raises DecodeError for what is none."""
     if not isinstance(call, RegionsCall):
         return None
+    if isinstance(call, CudaRegionsCall):
+        on_devices = pb.CudaSharedMemoryStatusResponse.FromString(reply).regions
+        return tuple(
+            RegisteredRegion(region=one.name, key="", size_bytes=one.byte_size)
+            for one in on_devices.values()
+        )
     regions = pb.SystemSharedMemoryStatusResponse.FromString(reply).regions
     return tuple(
         RegisteredRegion(region=one.name, key=one.key, size_bytes=one.byte_size)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from plansmith_client.calls import Call
 from plansmith_client.memory.calls import (
+    CudaRegionsCall,
     RegisterCall,
     RegisterCudaCall,
     RegisteredRegion,
@@ -35,7 +36,8 @@ def question(call: Call[Any]) -> tuple[str, str, bytes]:
     if isinstance(call, UnregisterCall):
         root = _CUDA if isinstance(call, UnregisterCudaCall) else _SYSTEM
         return "POST", _path(root, call.region, "unregister"), b"{}"
-    return "GET", f"{_SYSTEM}/status", b""
+    root = _CUDA if isinstance(call, CudaRegionsCall) else _SYSTEM
+    return "GET", f"{root}/status", b""
 
 
 def decode(call: Call[Any], content: bytes) -> Any:
@@ -43,7 +45,11 @@ def decode(call: Call[Any], content: bytes) -> Any:
     if isinstance(call, RegisterCall | RegisterCudaCall | UnregisterCall):
         return None
     return tuple(
-        RegisteredRegion(region=one["name"], key=one["key"], size_bytes=int(one["byte_size"]))
+        RegisteredRegion(
+            region=one["name"],
+            key="" if isinstance(call, CudaRegionsCall) else one["key"],
+            size_bytes=int(one["byte_size"]),
+        )
         for one in json.loads(content)
     )
 

@@ -14,12 +14,10 @@ from plansmith_client.checks import checked_outputs
 from plansmith_client.datatypes import decode, encode, numpy_dtype
 from plansmith_client.errors import InvalidInput
 from plansmith_client.results import Result
-from plansmith_client.tensors import ModelMetadata, TensorMetadata
+from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata, is_on_gpu
 
 
-def with_into(
-    call: InferCall, metadata: ModelMetadata, into: Mapping[str, NDArray[Any]]
-) -> InferCall:
+def with_into(call: InferCall, metadata: ModelMetadata, into: Mapping[str, Array]) -> InferCall:
     """`call` with the arrays that its outputs go to. Raises InvalidInput for one that cannot be."""
     outputs = {spec.name: spec for spec in metadata.outputs}
     asked = call.outputs or tuple(outputs)
@@ -27,13 +25,14 @@ def with_into(
         if name not in asked:
             raise _wrong(call, name, f"is not among the outputs asked for: {', '.join(asked)}")
         _check(call, outputs[name], into[name])
-    places = tuple((name, encode(array)) for name, array in into.items())
+    places = tuple(
+        (name, encode(array) if isinstance(array, np.ndarray) else array)
+        for name, array in into.items()
+    )
     return replace(call, outputs=asked, into=places)
 
 
-def filled(
-    answer: tuple[OutputTensor, ...], into: Mapping[str, NDArray[Any]], model: str
-) -> Result:
+def filled(answer: tuple[OutputTensor, ...], into: Mapping[str, Array], model: str) -> Result:
     """The outputs by name, those of `into` in its arrays. Raises InvalidInput if one is unlike."""
     result = Result()
     for one in answer:
@@ -48,22 +47,27 @@ def filled(
                 model=model,
                 tensor=one.name,
             )
-        if not one.placed:
-            array[...] = decode(one.content, one.dtype, one.shape)
-        result[one.name] = array
+        if isinstance(array, np.ndarray):
+            if not one.placed:
+                array[...] = decode(one.content, one.dtype, one.shape)
+        elif not one.placed:
+            array.write(decode(one.content, one.dtype, one.shape))
+        result[one.name] = cast("NDArray[Any]", array)
     return result
 
 
 def _check(call: InferCall, spec: TensorMetadata, array: object) -> None:
     if spec.dtype == "BYTES":
         raise _wrong(call, spec.name, "is of BYTES, which have no size beforehand: leave it out")
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray) and not is_on_gpu(array):
         raise _wrong(call, spec.name, f"is to go into a {type(array).__name__}, not an array")
-    found = cast("NDArray[Any]", array)
+    found = cast("Array", array)
     if found.dtype != numpy_dtype(spec.dtype):
         expected = numpy_dtype(spec.dtype)
         raise _wrong(call, spec.name, f"is {expected}, the array given as into is {found.dtype}")
-    if not (found.flags.c_contiguous and found.flags.writeable):
+    if not isinstance(found, np.ndarray):
+        found.check()
+    elif not (found.flags.c_contiguous and found.flags.writeable):
         fault = (
             "is to go into an array that is not contiguous, or read-only: make one with np.empty"
         )

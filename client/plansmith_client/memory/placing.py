@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from plansmith_client.calls import InferCall, OutputTensor, RegionPart
 from plansmith_client.datatypes import numpy_dtype
+from plansmith_client.errors import ServerFault
 from plansmith_client.memory.pool import aligned
 
 # Bytes of each output, by name and in the answer's order; None of BYTES, whose items differ.
@@ -48,6 +49,20 @@ def layout(sizes: Iterable[int]) -> Layout:
 def size_of(dtype: str, shape: tuple[int, ...]) -> int | None:
     """Bytes of a tensor; None of a BYTES one, whose items differ."""
     return None if dtype == "BYTES" else math.prod(shape) * numpy_dtype(dtype).itemsize
+
+
+def checked_size(call: InferCall, output: OutputTensor, part: RegionPart) -> int:
+    """Bytes of `output`, which lie in `part`. Raises ServerFault where they cannot."""
+    size = size_of(output.dtype, output.shape)
+    if size is None or size > part.size_bytes:
+        raise ServerFault(
+            f"{call.model}: output {output.name}, {output.dtype} {list(output.shape)}, does not "
+            f"fit into the {part.size_bytes} bytes of shared memory it was said to be in",
+            model=call.model,
+            version=call.version,
+            tensor=output.name,
+        )
+    return size
 
 
 class SeenSizes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,7 +19,10 @@ from plansmith_client.memory.pool import Budget
 from plansmith_client.memory.posix import SharedObject, address_of, free_bytes, sweep
 from plansmith_client.memory.registrations import Mode
 
-_LEAVING_S = 1.0
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_tensors import OpenCudaRegion
+
+LEAVING_S = 1.0
 
 
 class Registered(Protocol):
@@ -27,6 +30,14 @@ class Registered(Protocol):
 
     def release(self, what: SharedObject, deadline: Deadline) -> Flow[None]:
         """Has the server let go of `what`."""
+        ...
+
+    def begin_cuda(self) -> None:
+        """From now on calls may have tensors in a GPU's memory."""
+        ...
+
+    def release_cuda(self, name: str, deadline: Deadline) -> Flow[bool]:
+        """Whether the server has let go of that region of a GPU's memory."""
         ...
 
 
@@ -59,6 +70,8 @@ class Memory:
         self.sessions: list[tuple[Registered, Any]] = []
         # Replaced as a whole, so that another thread may go through it.
         self.regions: tuple[OpenRegion, ...] = ()
+        # Of GPUs' memory, what a server had not let go of when its block ended.
+        self.held: tuple[OpenCudaRegion, ...] = ()
         self._swept = False
 
     def region_of(self, content: NDArray[Any]) -> OpenRegion | None:
@@ -93,18 +106,40 @@ class Memory:
             sweep(this_process())
 
 
+def check_region(memory: Memory, size_bytes: int, label: str | None) -> None:
+    """Raises InvalidInput where `memory` can have no such region."""
+    if memory.mode is False:
+        raise InvalidInput("the client was made with shared_memory=False")
+    if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"size_bytes {size_bytes!r} is not a number of at least 1")
+    if label is not None and not is_label(label):
+        raise InvalidInput(f"name {label!r} is not of 1 to 64 letters, digits, dots and hyphens")
+
+
+def span(
+    kind: np.dtype[Any], shape: int | tuple[int, ...], offset_bytes: int, size_bytes: int
+) -> tuple[tuple[int, ...], int]:
+    """The sizes of a tensor in a region of `size_bytes`, and where it ends there.
+
+    Raises InvalidInput where it does not fit.
+    """
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(size < 0 for size in sizes):
+        raise InvalidInput(f"shape {list(sizes)} has a size below 0")
+    end = offset_bytes + math.prod(sizes) * kind.itemsize
+    if offset_bytes < 0 or end > size_bytes or offset_bytes % kind.alignment:
+        raise InvalidInput(
+            f"{kind} {list(sizes)} at offset_bytes {offset_bytes} does not fit: the region has "
+            f"{size_bytes} bytes, and {kind} lies at multiples of {kind.alignment}"
+        )
+    return sizes, end
+
+
 class _Region:
     """What both kinds have: a block in which arrays can be made in shared memory."""
 
     def __init__(self, memory: Memory, size_bytes: int, label: str | None) -> None:
-        if memory.mode is False:
-            raise InvalidInput("the client was made with shared_memory=False")
-        if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"size_bytes {size_bytes!r} is not a number of at least 1")
-        if label is not None and not is_label(label):
-            raise InvalidInput(
-                f"name {label!r} is not of 1 to 64 letters, digits, dots and hyphens"
-            )
+        check_region(memory, size_bytes, label)
         self.size_bytes = size_bytes
         self._memory = memory
         self._label = label
@@ -124,17 +159,9 @@ class _Region:
         reads or writes it then. Raises InvalidInput where it does not fit, and for objects.
         """
         kind = np.dtype(dtype)
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         if kind.hasobject:
             raise InvalidInput("objects cannot lie in shared memory: BYTES go over the wire")
-        if any(size < 0 for size in sizes):
-            raise InvalidInput(f"shape {list(sizes)} has a size below 0")
-        end = offset_bytes + math.prod(sizes) * kind.itemsize
-        if offset_bytes < 0 or end > self.size_bytes or offset_bytes % kind.alignment:
-            raise InvalidInput(
-                f"{kind} {list(sizes)} at offset_bytes {offset_bytes} does not fit: the region has "
-                f"{self.size_bytes} bytes, and {kind} lies at multiples of {kind.alignment}"
-            )
+        sizes, end = span(kind, shape, offset_bytes, self.size_bytes)
         content = self._opened().object.content
         return content[offset_bytes:end].view(kind).reshape(sizes)
 
@@ -175,7 +202,7 @@ class SharedRegion(_Region):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        region, deadline = self._left(), Deadline(_LEAVING_S)
+        region, deadline = self._left(), Deadline(LEAVING_S)
         for session, transport in self._memory.sessions:
             inner: Transport = transport
             run(session.release(region.object, deadline), inner)
@@ -194,7 +221,7 @@ class AsyncSharedRegion(_Region):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        region, deadline = self._left(), Deadline(_LEAVING_S)
+        region, deadline = self._left(), Deadline(LEAVING_S)
         for session, transport in self._memory.sessions:
             inner: AsyncTransport = transport
             await run_async(session.release(region.object, deadline), inner)

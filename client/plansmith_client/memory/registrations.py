@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
@@ -15,7 +15,13 @@ from plansmith_client.errors import (
     ServerUnavailable,
 )
 from plansmith_client.flow import Flow, ask
-from plansmith_client.memory.calls import RegionsCall, RegisterCall, UnregisterCall
+from plansmith_client.memory.calls import (
+    RegionCall,
+    RegionsCall,
+    RegisterCall,
+    RegisteredRegion,
+    UnregisterCall,
+)
 from plansmith_client.memory.log import tell
 from plansmith_client.memory.naming import begun_at, this_process
 from plansmith_client.memory.posix import SHARED_MEMORY, SharedObject
@@ -23,20 +29,16 @@ from plansmith_client.memory.posix import SHARED_MEMORY, SharedObject
 if TYPE_CHECKING:
     from plansmith_client.management.calls import ServerMetadata
 
+WhatT = TypeVar("WhatT")
 # "auto": where it can be, without a word. True: an error where it cannot. False: never.
 Mode: TypeAlias = Literal["auto"] | bool
 
 _MODES: tuple[object, ...] = ("auto", True, False)
-_EXTENSION = "system_shared_memory"
 # The oldest that was seen to refuse to let go of what a request still uses. One that does let go
 # would end with a segmentation fault.
 _SAFE_RELEASE = (2, 51)
 # Before a server is asked again that could not be reached.
 _REST_S = 5.0
-_HINT = (
-    "it has to run on this machine and see the same /dev/shm, as a user that may open our files "
-    '(newer ones also want --allow-client-shm=true); shared_memory="auto" does without'
-)
 
 
 def checked_mode(mode: Mode) -> Mode:
@@ -46,8 +48,16 @@ def checked_mode(mode: Mode) -> Mode:
     return mode
 
 
-class Registrations:
-    """What the server at `url` has open of ours. Safe to use from several threads."""
+class NamedRegions(Generic[WhatT]):
+    """What the server at `url` has open of ours, of one kind. Safe to use from several threads.
+
+    `extension`: what the server says it has if it takes the kind. `kind` and `hint` are told of one
+    that takes none.
+    """
+
+    extension: ClassVar[str]
+    kind: ClassVar[str]
+    hint: ClassVar[str]
 
     def __init__(self, url: str, mode: Mode, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -63,25 +73,46 @@ class Registrations:
         # That it takes no shared memory is known, for good.
         self.refused: bool = False
 
-    def ready(self, what: SharedObject, deadline: Deadline) -> Flow[bool]:
+    def name_of(self, what: WhatT) -> str:
+        """What the server has it under."""
+        raise NotImplementedError
+
+    def registering(self, what: WhatT, deadline: Deadline) -> RegionCall[None]:
+        """The call that has `what` opened."""
+        raise NotImplementedError
+
+    def unregistering(self, name: str, deadline: Deadline) -> RegionCall[None]:
+        """The call that has it let go of."""
+        raise NotImplementedError
+
+    def listing(self, deadline: Deadline) -> RegionCall[tuple[RegisteredRegion, ...]]:
+        """The call that tells what is open."""
+        raise NotImplementedError
+
+    def is_left(self, name: str) -> bool:
+        """Whether nobody uses what is open under that name."""
+        raise NotImplementedError
+
+    def ready(self, what: WhatT, deadline: Deadline) -> Flow[bool]:
         """Whether the server has `what` open; it is asked to if it has not.
 
         With the mode True raises what it says instead.
         """
-        if what.name in self._open:
+        name = self.name_of(what)
+        if name in self._open:
             return True
         if self.refused or self._clock() < self._rests_until:
             return False
         try:
             yield from self._greet(deadline)
-            yield from self._register(what, deadline)
+            yield from self._register(name, what, deadline)
             yield from self._clean(deadline)
         except DeadlineExceeded:
             raise
         except PlansmithClientError as error:
             self._failed(error)
             return False
-        self._open.add(what.name)
+        self._open.add(name)
         return True
 
     def release(self, name: str, deadline: Deadline) -> Flow[bool]:
@@ -90,7 +121,7 @@ class Registrations:
         if name not in self._sent:
             return True
         try:
-            yield from ask(UnregisterCall(deadline=deadline, region=name))
+            yield from ask(self.unregistering(name, deadline))
         except PlansmithClientError:
             return False
         self._sent.discard(name)
@@ -99,7 +130,7 @@ class Registrations:
     def still_there(self, names: Iterable[str], deadline: Deadline) -> Flow[bool]:
         """Whether the server knows all `names`; if not, it has been restarted and all is gone."""
         try:
-            known = yield from ask(RegionsCall(deadline=deadline))
+            known = yield from ask(self.listing(deadline))
         except PlansmithClientError:
             return True
         if set(names) <= {one.region for one in known}:
@@ -111,14 +142,14 @@ class Registrations:
         """Nothing more is asked of this server."""
         if not self.refused:
             self.refused = True
-            tell("%s: tensors go over the wire, not by shared memory: %s", self._url, why)
+            tell("%s: tensors go over the wire, not by %s: %s", self._url, self.kind, why)
 
     def release_all(self, deadline: Deadline) -> Flow[None]:
         """What is in use the server lets go of when it is no longer; stops when it is not there."""
         self.refused = True
         for name in tuple(self._sent):
             try:
-                yield from ask(UnregisterCall(deadline=deadline, region=name))
+                yield from ask(self.unregistering(name, deadline))
             except (ServerUnavailable, DeadlineExceeded):
                 return
             except PlansmithClientError:
@@ -132,47 +163,36 @@ class Registrations:
         from plansmith_client.management.calls import ServerMetadataCall
 
         server = yield from ask(ServerMetadataCall(deadline=deadline))
-        fault = _fault(server)
+        fault = _fault(server, self.extension)
         if fault:
             raise InvalidInput(f"{self._url}: {fault}", endpoint=self._url)
         self._greeted = True
 
     def _clean(self, deadline: Deadline) -> Flow[None]:
-        """Once: has the server let go of what nobody uses any longer.
-
-        That is what dead processes left, and what closed clients did while a request still used it:
-        its file is gone. That the server's files are ours it has just shown.
-        """
+        """Once: has the server let go of what nobody uses any longer."""
         if self._cleaned:
             return
         self._cleaned = True
-        process = this_process()
         try:
-            known = yield from ask(RegionsCall(deadline=deadline))
+            known = yield from ask(self.listing(deadline))
         except PlansmithClientError:
             return
         for one in known:
-            if process.left(one.region, begun_at) or (
-                process.knows(one.region) and not (SHARED_MEMORY / one.region).exists()
-            ):
+            if self.is_left(one.region):
                 try:
-                    yield from ask(UnregisterCall(deadline=deadline, region=one.region))
+                    yield from ask(self.unregistering(one.region, deadline))
                 except PlansmithClientError as error:
                     tell("%s: %s stays registered: %s", self._url, one.region, error)
 
-    def _register(self, what: SharedObject, deadline: Deadline) -> Flow[None]:
-        self._sent.add(what.name)
+    def _register(self, name: str, what: WhatT, deadline: Deadline) -> Flow[None]:
+        self._sent.add(name)
         try:
-            yield from ask(
-                RegisterCall(
-                    deadline=deadline, region=what.name, key=what.key, size_bytes=what.size_bytes
-                )
-            )
+            yield from ask(self.registering(what, deadline))
         except PlansmithClientError:
             # Another thread may have done it, or an answer was lost.
-            known = yield from ask(RegionsCall(deadline=deadline))
-            if what.name not in {one.region for one in known}:
-                self._sent.discard(what.name)
+            known = yield from ask(self.listing(deadline))
+            if name not in {one.region for one in known}:
+                self._sent.discard(name)
                 raise
 
     def _failed(self, error: PlansmithClientError) -> None:
@@ -184,7 +204,7 @@ class Registrations:
             return
         if self._mode is True:
             raise InvalidInput(
-                f"{self._url} takes no shared memory: {error.reason or error}: {_HINT}",
+                f"{self._url} takes no {self.kind}: {error.reason or error}: {self.hint}",
                 endpoint=self._url,
                 status=error.status,
                 reason=error.reason,
@@ -192,9 +212,44 @@ class Registrations:
         self.refuse(error.reason or error)
 
 
-def _fault(server: ServerMetadata) -> str | None:
-    if _EXTENSION not in server.extensions:
-        return f"{server.name} {server.version} has no {_EXTENSION}"
+class Registrations(NamedRegions[SharedObject]):
+    """What the server has open of our system shared memory."""
+
+    extension: ClassVar[str] = "system_shared_memory"
+    kind: ClassVar[str] = "shared memory"
+    hint: ClassVar[str] = (
+        "it has to run on this machine and see the same /dev/shm, as a user that may open our "
+        'files (newer ones also want --allow-client-shm=true); shared_memory="auto" does without'
+    )
+
+    def name_of(self, what: SharedObject) -> str:
+        return what.name
+
+    def registering(self, what: SharedObject, deadline: Deadline) -> RegisterCall:
+        return RegisterCall(
+            deadline=deadline, region=what.name, key=what.key, size_bytes=what.size_bytes
+        )
+
+    def unregistering(self, name: str, deadline: Deadline) -> UnregisterCall:
+        return UnregisterCall(deadline=deadline, region=name)
+
+    def listing(self, deadline: Deadline) -> RegionsCall:
+        return RegionsCall(deadline=deadline)
+
+    def is_left(self, name: str) -> bool:
+        """By dead processes, or by closed clients while a request still used it: its file is gone.
+
+        That the server's files are ours it has just shown.
+        """
+        process = this_process()
+        return process.left(name, begun_at) or (
+            process.knows(name) and not (SHARED_MEMORY / name).exists()
+        )
+
+
+def _fault(server: ServerMetadata, extension: str) -> str | None:
+    if extension not in server.extensions:
+        return f"{server.name} {server.version} has no {extension}"
     found = re.match(r"(\d+)\.(\d+)", server.version)
     if found is None or tuple(map(int, found.groups())) < _SAFE_RELEASE:
         wanted = ".".join(map(str, _SAFE_RELEASE))

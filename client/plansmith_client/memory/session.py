@@ -10,8 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from plansmith_client.calls import InferCall, OutputTensor, References, RegionPart
+import numpy as np
+
+from plansmith_client.calls import NO_REFERENCES, InferCall, OutputTensor, References, RegionPart
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
     DeadlineExceeded,
@@ -21,11 +24,14 @@ from plansmith_client.errors import (
     ServerFault,
 )
 from plansmith_client.flow import Flow, Outputs, ask
-from plansmith_client.memory.placing import Layout, SeenSizes, layout, size_of
+from plansmith_client.memory.placing import Layout, SeenSizes, checked_size, layout
 from plansmith_client.memory.pool import Pool, Slot
 from plansmith_client.memory.posix import SharedObject
 from plansmith_client.memory.regions import Memory
 from plansmith_client.memory.registrations import Registrations
+
+if TYPE_CHECKING:
+    from plansmith_client.memory.cuda_session import CudaSession
 
 # Smaller tensors cost no more over the wire. Measured with a Triton 2.51 that echoes, in ms of this
 # process's CPU over gRPC, over HTTP and by reference: 1.3, 0.5 and 0.4 for 256 kB, 0.5, 0.3 and 0.4
@@ -56,7 +62,10 @@ class Session:
         self, memory: Memory, url: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._memory = memory
+        self._url = url
         self._clock = clock
+        # None until the client has a region of a GPU's memory.
+        self._cuda: CudaSession | None = None
         self._pool = Pool(memory.budget)
         self._registrations = Registrations(url, memory.mode, clock)
         self._sizes = SeenSizes()
@@ -66,6 +75,8 @@ class Session:
 
     def takes(self, call: InferCall) -> bool:
         """Whether anything of `call` may go by shared memory."""
+        if self._cuda is not None and self._cuda.takes(call):
+            return True
         if self._registrations.refused:
             return False
         for one in call.inputs:
@@ -82,6 +93,8 @@ class Session:
 
     def infer(self, call: InferCall) -> Flow[Outputs]:
         """The answer to `call`; its outputs may lie in shared memory, and keep their slot then."""
+        if self._cuda is not None and self._cuda.takes(call):
+            return (yield from self._cuda.infer(call))
         yield from self._reap(call.deadline)
         is_lost, places_outputs = False, True
         while True:
@@ -95,7 +108,8 @@ class Session:
                 return answer
             except PlansmithClientError as error:
                 use.done = use.done or _is_settled(error)
-                names = _names(placed)
+                # Those of GPUs are not asked about here.
+                names = placed.references.regions() - call.references.regions()
                 if isinstance(error, InvalidInput | ModelNotFound) and names:
                     if (yield from self._registrations.still_there(names, call.deadline)):
                         raise
@@ -115,10 +129,24 @@ class Session:
         """A region of the caller's is not used any longer."""
         yield from self._registrations.release(what.name, deadline)
 
+    def begin_cuda(self) -> None:
+        """From now on calls may have tensors in a GPU's memory."""
+        from plansmith_client.memory.cuda_session import CudaSession
+
+        if self._cuda is None:
+            self._cuda = CudaSession(self._memory, self._url, self.infer, self._clock)
+
+    def release_cuda(self, name: str, deadline: Deadline) -> Flow[bool]:
+        """Whether the server has let go of a region of a GPU's memory."""
+        return True if self._cuda is None else (yield from self._cuda.release(name, deadline))
+
     def close(self) -> Flow[None]:
         """Has the server let go of everything, and removes the slots."""
         try:
-            yield from self._registrations.release_all(Deadline(_CLOSING_S))
+            deadline = Deadline(_CLOSING_S)
+            yield from self._registrations.release_all(deadline)
+            if self._cuda is not None:
+                yield from self._cuda.close(deadline)
         finally:
             self._pool.close()
             self._retired.clear()
@@ -129,7 +157,7 @@ class Session:
         outputs: dict[str, RegionPart] = {}
         names = call.outputs
         if places_outputs and not call.class_count:
-            outputs = yield from self._into(call)
+            outputs = dict(call.references.outputs) | (yield from self._into(call))
             expected = self._sizes.expected(call)
             names = names or tuple(name for name, _ in expected)
             wanted = [(one[0], one[1] or 0) for one in expected if _is_large(one)]
@@ -141,7 +169,7 @@ class Session:
                     parts = plan.in_region(slot.name)
                     outputs |= zip((name for name, _ in wanted), parts, strict=True)
         if not outputs and not any(inputs):
-            return call
+            return replace(call, references=NO_REFERENCES) if call.references.outputs else call
         references = References(inputs=inputs, outputs=tuple(outputs.items()))
         return replace(call, outputs=names if outputs else call.outputs, references=references)
 
@@ -163,12 +191,18 @@ class Session:
                 for place, part in zip(places, plan.in_region(slot.name), strict=True):
                     slot.write(call.inputs[place].content, part.offset_bytes)
                     parts[place] = part
+        if call.references.inputs:
+            # On GPUs, and here without content.
+            parts = [part or ours for part, ours in zip(call.references.inputs, parts, strict=True)]
         return tuple(parts)
 
     def _into(self, call: InferCall) -> Flow[dict[str, RegionPart]]:
         """Where the caller's own memory for outputs can be written by the server."""
         parts: dict[str, RegionPart] = {}
         for name, content in call.into:
+            if not isinstance(content, np.ndarray):
+                # On a GPU, and another client's.
+                continue
             region = self._memory.region_of(content)
             if region and (yield from self._registrations.ready(region.object, call.deadline)):
                 parts[name] = region.part(content)
@@ -213,7 +247,7 @@ class Session:
         for one in answer:
             part = parts.get(one.name)
             if part is not None:
-                size = _checked_size(call, one, part)
+                size = checked_size(call, one, part)
                 is_ours = slot is not None and part.region == slot.name
                 first = part.offset_bytes
                 content = lent[first : first + size] if is_ours else b""
@@ -262,24 +296,3 @@ def _is_settled(error: PlansmithClientError) -> bool:
 
 def _is_too_large(error: PlansmithClientError) -> bool:
     return isinstance(error, ServerFault) and _TOO_LARGE in str(error)
-
-
-def _names(call: InferCall) -> set[str]:
-    """The regions that `call` refers to."""
-    references = call.references
-    parts = (*references.inputs, *(part for _, part in references.outputs))
-    return {part.region for part in parts if part is not None}
-
-
-def _checked_size(call: InferCall, output: OutputTensor, part: RegionPart) -> int:
-    """Bytes of `output`, which lie in `part`. Raises ServerFault where they cannot."""
-    size = size_of(output.dtype, output.shape)
-    if size is None or size > part.size_bytes:
-        raise ServerFault(
-            f"{call.model}: output {output.name}, {output.dtype} {list(output.shape)}, does not "
-            f"fit into the {part.size_bytes} bytes of shared memory it was said to be in",
-            model=call.model,
-            version=call.version,
-            tensor=output.name,
-        )
-    return size

@@ -15,7 +15,7 @@ from collections.abc import Container
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from plansmith_client.calls import InferCall, InputTensor, OutputTensor, References, RegionPart
+from plansmith_client.calls import InferCall, Input, OutputTensor, References, RegionPart
 from plansmith_client.datatypes import checked_content
 from plansmith_client.errors import ServerFault
 from plansmith_client.over_grpc.protobuf import pb
@@ -61,7 +61,7 @@ def infer_message(call: InferCall, remaining_s: float | None) -> bytes:
     return b"".join(pieces)
 
 
-def _sent(call: InferCall) -> list[InputTensor]:
+def _sent(call: InferCall) -> list[Input]:
     """The inputs that go with the message; of others it has no raw contents."""
     pairs = zip(call.inputs, call.references.inputs, strict=True)
     return [tensor for tensor, part in pairs if part is None]
