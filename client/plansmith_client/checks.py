@@ -175,7 +175,7 @@ def _check_is_on_gpu(metadata: ModelMetadata, spec: TensorMetadata, value: objec
     if not is_on_gpu(value):
         fix = f"np.asarray(..., {expected.name!r})"
         raise _wrong(metadata, spec, f"is a {type(value).__name__}, not a NumPy array: {fix}")
-    value.check()
+    value.region.check()
     if expected.hasobject:
         fault = "is in a GPU's memory, where BYTES cannot lie: send a NumPy array"
         raise _wrong(metadata, spec, fault)

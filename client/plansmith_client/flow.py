@@ -53,9 +53,9 @@ from plansmith_client.tensors import Array, ModelMetadata
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
 MetadataCache: TypeAlias = dict[tuple[str, int | None], ModelMetadata]
 Outputs: TypeAlias = tuple[OutputTensor, ...]
-Inputs: TypeAlias = Mapping[str, Array]
+Inputs: TypeAlias = "Mapping[str, Array]"
 # What a call was given: an array without a name, and those with one.
-Fed: TypeAlias = tuple[Array | None, Inputs]
+Fed: TypeAlias = "tuple[Array | None, Inputs]"
 
 
 def is_ready(deadline: Deadline) -> Flow[bool]:

@@ -10,7 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from plansmith_client import AsyncClient, AsyncModel, AsyncModelSequence, AsyncSharedRegion
+from plansmith_client import (
+    AsyncClient,
+    AsyncCudaRegion,
+    AsyncModel,
+    AsyncModelSequence,
+    AsyncSharedRegion,
+    CudaTensor,
+)
 from plansmith_client.insight.stats import ClientStats
 from plansmith_client.insight.watching import AsyncWatch
 
@@ -23,21 +30,31 @@ class Blocking:
 
     def __init__(
         self,
-        twin: AsyncClient | AsyncModel | AsyncModelSequence | AsyncSharedRegion | AsyncWatch,
+        twin: (
+            AsyncClient
+            | AsyncModel
+            | AsyncModelSequence
+            | AsyncSharedRegion
+            | AsyncCudaRegion
+            | AsyncWatch
+        ),
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.twin = twin
         self.loop = loop
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
+        if not callable(found := getattr(self.twin, name)):
+            return found
+
         def method(*arguments: Any, **named: Any) -> Any:
-            result = getattr(self.twin, name)(*arguments, **named)
+            result = found(*arguments, **named)
             if inspect.iscoroutine(result):
                 done = self.loop.run_until_complete(result)
                 return Blocking(done, self.loop) if isinstance(done, AsyncWatch) else done
             if inspect.isasyncgen(result):
                 return self._one_by_one(result)
-            if isinstance(result, ClientStats | np.ndarray):
+            if isinstance(result, ClientStats | np.ndarray | CudaTensor):
                 return cast("Any", result)
             return Blocking(result, self.loop)
 

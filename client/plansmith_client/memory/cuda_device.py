@@ -43,7 +43,10 @@ class DeviceMemory(Protocol):
         ...
 
     def copy(self, tensor: Any, offset_bytes: int, size_bytes: int) -> None:
-        """What speaks DLPack and has no more than so many bytes, in one piece."""
+        """What speaks DLPack and has no more than so many bytes.
+
+        Raises InvalidInput where it is not in one piece, or the GPU cannot reach it.
+        """
         ...
 
     def read(self, offset_bytes: int, size_bytes: int) -> NDArray[Any]:
@@ -85,8 +88,13 @@ class TritonclientMemory:
 
     def copy(self, tensor: Any, offset_bytes: int, size_bytes: int) -> None:
         part = self._part(offset_bytes, size_bytes)
-        with _told():
+        try:
             self._module.set_shared_memory_region_from_dlpack(part, [tensor])
+        except Exception as error:
+            raise InvalidInput(
+                f"a {type(tensor).__name__} cannot be copied to GPU {self.device_id}: "
+                f"{_reason(error)}: give it in one piece (contiguous), or as a NumPy array"
+            ) from error
 
     def read(self, offset_bytes: int, size_bytes: int) -> NDArray[Any]:
         with _told():

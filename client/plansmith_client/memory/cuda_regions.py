@@ -78,8 +78,8 @@ class _CudaRegion:
         region.is_open = False
         if not region.is_here:
             return ()
-        held, self._memory.held = self._memory.held, ()
-        return (*held, region)
+        self._memory.held = (*self._memory.held, region)
+        return self._memory.held
 
     def _ended(self, region: OpenCudaRegion, released: list[bool]) -> None:
         """Frees it, unless a server may still use it: CUDA forbids that, so the next looks again.
@@ -89,8 +89,7 @@ class _CudaRegion:
         """
         if all(released):
             region.free()
-        else:
-            self._memory.held = (*self._memory.held, region)
+            self._memory.held = tuple(one for one in self._memory.held if one is not region)
 
     def __repr__(self) -> str:
         state = "not open" if self._region is None else self._region.name

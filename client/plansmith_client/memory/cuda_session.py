@@ -133,6 +133,9 @@ class CudaSession:
         # Another client's it could not be told to let go of.
         if not tensor.nbytes or region.owner is not self._memory:
             return None
-        tensor.check()
-        is_known = yield from self._registrations.ready(region, deadline)
-        return tensor.part if is_known else None
+        region.check()
+        if not (yield from self._registrations.ready(region, deadline)):
+            return None
+        return RegionPart(
+            region=region.name, offset_bytes=tensor.offset_bytes, size_bytes=tensor.nbytes
+        )

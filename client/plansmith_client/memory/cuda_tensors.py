@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith_client.calls import RegionPart
 from plansmith_client.datatypes import encode
 from plansmith_client.errors import InvalidInput, PlansmithClientError
 from plansmith_client.memory.cuda_device import DeviceMemory
@@ -52,6 +51,10 @@ class OpenCudaRegion:
                 "read() what is still wanted before"
             )
         return self._content
+
+    def check(self) -> None:
+        """Raises PlansmithClientError where its tensors cannot be used any longer."""
+        _ = self.content
 
     def free(self) -> None:
         """Lets go of the memory; those who were shown where it lies keep it for themselves."""
@@ -101,13 +104,6 @@ class CudaTensor:
         return self._region
 
     @property
-    def part(self) -> RegionPart:
-        """Where it lies, as a server has it."""
-        return RegionPart(
-            region=self._region.name, offset_bytes=self.offset_bytes, size_bytes=self.nbytes
-        )
-
-    @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """Version 3, as Numba's documentation has it; no stream, for nothing is under way."""
         self._shown = self._region.content
@@ -124,8 +120,8 @@ class CudaTensor:
     def write(self, array: Any) -> None:
         """Copies `array` here, of exactly this dtype and shape, and waits until it is done.
 
-        A NumPy array, or what speaks DLPack on this GPU: a tensor of PyTorch, CuPy or JAX, in one
-        piece. Raises InvalidInput for any other.
+        A NumPy array, or what speaks DLPack: a tensor of PyTorch, CuPy or JAX, in one piece, whose
+        values are there already (`torch.cuda.synchronize()`). Raises InvalidInput for any other.
         """
         content = self._region.content
         _check_alike(self, array)
@@ -144,12 +140,8 @@ class CudaTensor:
         found = content.read(self.offset_bytes, self.nbytes)
         return found.view(self.dtype).reshape(self.shape)
 
-    def check(self) -> None:
-        """Raises PlansmithClientError where it cannot be used any longer."""
-        _ = self._region.content
-
+    # For the client alone, by which it knows such a tensor; `dtype` is Triton's name.
     def as_input(self, name: str, dtype: str) -> DeviceInput:
-        """The input `name` of a call; `dtype` is Triton's name."""
         return DeviceInput(name=name, dtype=dtype, tensor=self)
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:

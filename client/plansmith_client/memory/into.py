@@ -66,7 +66,7 @@ def _check(call: InferCall, spec: TensorMetadata, array: object) -> None:
         expected = numpy_dtype(spec.dtype)
         raise _wrong(call, spec.name, f"is {expected}, the array given as into is {found.dtype}")
     if not isinstance(found, np.ndarray):
-        found.check()
+        found.region.check()
     elif not (found.flags.c_contiguous and found.flags.writeable):
         fault = (
             "is to go into an array that is not contiguous, or read-only: make one with np.empty"

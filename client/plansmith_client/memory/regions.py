@@ -70,7 +70,7 @@ class Memory:
         self.sessions: list[tuple[Registered, Any]] = []
         # Replaced as a whole, so that another thread may go through it.
         self.regions: tuple[OpenRegion, ...] = ()
-        # Of GPUs' memory, what a server had not let go of when its block ended.
+        # Of GPUs' memory: what servers have yet to let go of, though its block has ended.
         self.held: tuple[OpenCudaRegion, ...] = ()
         self._swept = False
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import plansmith_client
+from host_cuda import host_cuda
 from kept_state import write_count, write_history, write_sum
 from plansmith.cli import main
 from plansmith.server import Server, free_ports, serving
@@ -52,7 +53,8 @@ def test_every_block_runs_and_prints_what_is_shown(server: Server) -> None:
         source = block[1].replace("http://localhost:8000", url_of(server, "http"))
         source = source.replace("localhost:8001", server.grpc_url)
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        # On a machine without a GPU, which the guide says.
+        with contextlib.redirect_stdout(printed), host_cuda():
             # Line numbers are the guide's.
             exec(compile("\n" * line + source, str(GUIDE), "exec"), names)
         assert printed.getvalue() == (block[2] or ""), f"{GUIDE.name}:{line}"
@@ -81,6 +83,14 @@ def test_what_a_caller_makes_or_catches_is_in_the_guide() -> None:
     text = GUIDE.read_text()
     # What methods give: their docstrings tell.
     described = {"AsyncModel", "AsyncModelSequence", "Model", "ModelSequence", "SequenceStep"}
-    described |= {"AsyncSharedRegion", "SharedRegion", "ModelMetadata", "TensorMetadata", "Ranked"}
+    described |= {
+        "AsyncCudaRegion",
+        "CudaRegion",
+        "AsyncSharedRegion",
+        "SharedRegion",
+        "ModelMetadata",
+        "TensorMetadata",
+        "Ranked",
+    }
     missing = [name for name in plansmith_client.__all__ if name not in text]
     assert set(missing) <= described

@@ -71,7 +71,7 @@ def test_only_what_does_network_work_is_awaited(one: type, other: type) -> None:
     }
     still = {"model", "sequence", "stats", "name", "version", "id", "__init__", "__repr__"}
     # What these give is awaited: a task, and an asynchronous generator.
-    still |= {"submit", "map", "shared_memory"}
+    still |= {"submit", "map", "shared_memory", "cuda_shared_memory"}
     assert awaited == methods(other).keys() - still
 
 
@@ -195,6 +195,29 @@ def test_a_client_loads_the_protocol_of_its_url_alone(
     loaded = set(python(program).split())
     assert wanted in loaded
     assert not loaded & {*unwanted, "torch", "onnx", "plansmith"}
+
+
+@pytest.mark.parametrize("url", ["localhost:1", "http://localhost:1"])
+def test_what_is_for_gpus_is_loaded_when_it_is_asked_for(url: str) -> None:
+    program = f"""
+import sys
+import plansmith_client
+with plansmith_client.Client({url!r}) as client:
+    found = [name for name in sys.modules if "cuda" in name or "device_inputs" in name]
+    assert not found, found
+    client.cuda_shared_memory(1)
+    assert plansmith_client.CudaTensor.__name__ == "CudaTensor"
+    print(*(name for name in sys.modules if name.endswith("cuda_shared_memory")))
+    try:
+        plansmith_client.cuda
+    except AttributeError as error:
+        print(error)
+"""
+    assert python(program).split("\n") == [
+        "",
+        "module 'plansmith_client' has no attribute 'cuda'",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("url", ["localhost:1", "http://localhost:1"])

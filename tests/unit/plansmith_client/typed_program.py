@@ -15,6 +15,8 @@ from plansmith_client import (
     AsyncClient,
     Bearer,
     Client,
+    CudaRegion,
+    CudaTensor,
     Deadline,
     InvalidInput,
     ModelMetadata,
@@ -40,6 +42,18 @@ def calls(image: NDArray[np.float32]) -> NDArray[Any]:
         answer: NDArray[Any] = model(image)
         result: Result = model(image=image, mask=image)
         return answer + result["scores"] + pending.result()
+
+
+def on_a_gpu(image: NDArray[np.float32]) -> NDArray[Any]:
+    with Client("localhost:8001") as client, client.cuda_shared_memory(2**20) as region:
+        assert_type(region, CudaRegion)
+        x, y = (region.tensor(np.float32, (1, 3), place) for place in (0, 64))
+        assert_type(x, CudaTensor)
+        x.write(image)
+        model = client.model("resnet")
+        answer: NDArray[Any] = model(image=x, mask=image)
+        assert_type(model.infer({"image": x, "mask": image}, into={"logits": y}), Result)
+        return answer + y.read()
 
 
 def many(images: Iterator[NDArray[np.float32]]) -> float:

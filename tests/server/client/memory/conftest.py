@@ -1,16 +1,21 @@
-"""A server with models of free sizes; it and its clients share /dev/shm."""
+"""A server with models of free sizes; it and its clients share /dev/shm. And one with a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gpu_server import GpuServer
+from gpu_serving import gpu_serving
+from host_cuda import HostCuda, host_cuda
 from plansmith.server import Server
 from python_models import FAIL, Tensor, write_model
 from real_server import Serve, url_of
 from shared_memory import SLOW_S
+from twins import Connect
 
 # Its output has as many times the input as the first number says.
 _GROWING = """
@@ -51,3 +56,26 @@ def memory_server(memory_repository: Path, serve: Serve) -> Iterator[Server]:
 @pytest.fixture
 def url(memory_server: Server, protocol: str) -> str:
     return url_of(memory_server, protocol)
+
+
+@pytest.fixture
+def cuda() -> Iterator[HostCuda]:
+    with host_cuda(HostCuda(device_count=2)) as found:
+        yield found
+
+
+@pytest.fixture
+def gpu(cuda: HostCuda) -> GpuServer:
+    """A stand-in: a Triton opens nothing on a machine without a GPU."""
+    return GpuServer(cuda=cuda)
+
+
+@pytest.fixture
+def gpu_url(gpu: GpuServer, protocol: str) -> Iterator[str]:
+    with gpu_serving(gpu, protocol) as found:
+        yield found
+
+
+@pytest.fixture
+def gpu_client(connect: Connect, gpu_url: str) -> Any:
+    return connect(gpu_url)

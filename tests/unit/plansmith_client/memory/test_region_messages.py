@@ -20,6 +20,7 @@ from plansmith_client.calls import (
 )
 from plansmith_client.deadline import Deadline
 from plansmith_client.memory.calls import (
+    CudaRegionsCall,
     RegionsCall,
     RegisterCall,
     RegisterCudaCall,
@@ -96,6 +97,19 @@ def test_what_is_registered() -> None:
     rare = importlib.import_module("plansmith_client.memory.http_messages")
     text = b'[{"name": "r", "key": "/k", "offset": 0, "byte_size": 5}]'
     assert rare.decode(call, text) == expected
+
+
+def test_what_is_registered_of_gpus() -> None:
+    call = CudaRegionsCall(deadline=DEADLINE)
+    assert by_http(call) == (b"GET", b"/v2/cudasharedmemory/status", None)
+    assert pb.CudaSharedMemoryStatusRequest.FromString(messages.prepare(call, "")[0]).name == ""
+    reply = pb.CudaSharedMemoryStatusResponse()
+    region = reply.regions["r"]
+    region.name, region.device_id, region.byte_size = "r", 1, 5
+    expected = (RegisteredRegion(region="r", key="", size_bytes=5),)
+    assert messages.decode(call, reply.SerializeToString(), "") == expected
+    rare = importlib.import_module("plansmith_client.memory.http_messages")
+    assert rare.decode(call, b'[{"name": "r", "device_id": 1, "byte_size": 5}]') == expected
 
 
 def inference() -> InferCall:
