@@ -174,6 +174,8 @@ def _check_is_on_gpu(metadata: ModelMetadata, spec: TensorMetadata, value: objec
     expected = numpy_dtype(spec.dtype)
     if not is_on_gpu(value):
         fix = f"np.asarray(..., {expected.name!r})"
+        if hasattr(value, "__cuda_array_interface__"):
+            fix = "copy it into a tensor of client.cuda_shared_memory, by tensor.write(...)"
         raise _wrong(metadata, spec, f"is a {type(value).__name__}, not a NumPy array: {fix}")
     value.region.check()
     if expected.hasobject:

@@ -63,8 +63,8 @@ class Refused(Exception):
 class GpuServer:
     """`asked`: all that was asked about regions of GPUs and of the model, in order.
 
-    `refuses`: it takes no regions of GPUs, as Triton without one. `in_use`: regions that it does
-    not let go of.
+    `refuses`: it takes no regions of GPUs, as Triton without one; `refuses_system`: none in
+    /dev/shm, as one in another container. `in_use`: regions that it does not let go of.
     """
 
     cuda: HostCuda
@@ -72,6 +72,7 @@ class GpuServer:
     regions: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
     in_use: set[str] = field(default_factory=set[str])
     refuses: bool = False
+    refuses_system: bool = False
 
     def register(self, asked: Registered, raw_handle: bytes) -> None:
         self.asked.append(asked)
@@ -88,6 +89,8 @@ class GpuServer:
         self.regions.pop(region, None)
 
     def register_system(self, region: str, key: str) -> None:
+        if self.refuses_system:
+            raise Refused(f"Unable to open shared memory region: '{region}'")
         self.regions[region] = np.memmap(SHARED_MEMORY / key.lstrip("/"), np.uint8, "r+")
 
     def infer(self, asked: Inferred) -> dict[str, bytes]:

@@ -63,8 +63,9 @@ class _Grpc(service_pb2_grpc.GRPCInferenceServiceServicer):
             reply.regions[name].name, reply.regions[name].byte_size = name, content.size
         return reply
 
-    def SystemSharedMemoryRegister(self, request: Any, _: Any) -> Any:
-        self._server.register_system(request.name, request.key)
+    def SystemSharedMemoryRegister(self, request: Any, context: Any) -> Any:
+        with _aborting(context):
+            self._server.register_system(request.name, request.key)
         return pb.SystemSharedMemoryRegisterResponse()
 
     def SystemSharedMemoryUnregister(self, request: Any, _: Any) -> Any:

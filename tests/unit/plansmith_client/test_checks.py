@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,10 @@ def test_only_the_models_shape_passes(wanted: tuple[int, ...], given_: tuple[int
         (np.zeros((1, 4, 5)), "send image.astype('uint8') if its values are meant so"),
         (np.zeros((1, 4, 5), np.int8), "is int8, the model takes uint8 (UINT8)"),
         ([[0]], "is a list, not a NumPy array: np.asarray(..., 'uint8')"),
+        (
+            SimpleNamespace(__cuda_array_interface__={}),
+            "not a NumPy array: copy it into a tensor of client.cuda_shared_memory",
+        ),
     ],
 )
 def test_message_tells_given_expected_and_fix(array: Any, message: str) -> None:

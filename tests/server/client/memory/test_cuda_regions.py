@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gpu_server import GpuServer, Inferred, Registered, Unregistered
-from gpu_tensors import ONE, TWO, tensor
+from gpu_tensors import ONE, TWO, part, tensor
 from host_cuda import HostCuda
 from plansmith_client import Client, InvalidInput, PlansmithClientError, ServerFault
+from plansmith_client.memory.naming import this_process
 from twins import Connect
 
 
@@ -30,6 +32,18 @@ def test_where_it_is_refused_they_are_read_and_sent(gpu_client: Any, gpu: GpuSer
     assert gpu.inferences()[0].inputs == {"a": ONE.tobytes(), "b": TWO.tobytes()}
     # It is asked once, and has nothing to let go of.
     assert [type(one) for one in gpu.asked] == [Registered, Inferred, Inferred]
+
+
+def test_a_server_that_refuses_dev_shm_may_take_them(gpu_client: Any, gpu: GpuServer) -> None:
+    gpu.refuses_system = True
+    model = gpu_client.model("sums")
+    with gpu_client.cuda_shared_memory(64) as region, gpu_client.shared_memory(64) as on_host:
+        a, b = tensor(region, ONE), on_host.array(np.float32, (1, 3))
+        b[:] = TWO
+        for _ in range(2):
+            assert model(a=a, b=b).y.tolist() == [[11, 22, 33]]
+        expected = {"a": part(region.name, 0), "b": TWO.tobytes()}
+        assert [one.inputs for one in gpu.inferences()] == [expected] * 2
 
 
 def test_who_insists_is_told(connect: Connect, gpu: GpuServer, gpu_url: str) -> None:
@@ -81,6 +95,18 @@ def test_what_a_server_still_uses_is_not_freed_before_it_has_let_go(
     with gpu_client.cuda_shared_memory(64):
         assert len(cuda.blocks) == 2
     assert (len(cuda.blocks), gpu.regions) == (0, {})
+
+
+def test_what_dead_processes_left_the_server_lets_go_of(gpu_client: Any, gpu: GpuServer) -> None:
+    """Else the driver would keep their memory."""
+    here = this_process()
+    dead = replace(here, process_id=2**22 + 1, begun=1).new_name()
+    living, stranger = here.new_name(), replace(here, user_id=here.user_id + 1).new_name()
+    kept = {living: np.empty(1), stranger: np.empty(1), "theirs": np.empty(1)}
+    gpu.regions = {dead: np.empty(1), **kept}
+    with gpu_client.cuda_shared_memory(64) as region:
+        gpu_client.model("sums")(a=tensor(region, ONE), b=TWO)
+        assert gpu.regions.keys() == {region.name, *kept}
 
 
 def test_closing_the_client_has_the_server_let_go(
