@@ -17,6 +17,7 @@ from plansmith_client.deadline import Deadline
 from plansmith_client.insight.records import UNRECORDED, CallRecord
 from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import TensorMetadata
+from plansmith_client.values import value
 
 if TYPE_CHECKING:
     from plansmith_client.memory.cuda_tensors import CudaTensor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ReplyT = TypeVar("ReplyT")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class Call(Generic[ReplyT]):
     """One question to the server; `ReplyT` is what a transport answers it with.
 
@@ -41,22 +42,22 @@ class Call(Generic[ReplyT]):
     record: CallRecord = field(default=UNRECORDED, repr=False, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class HealthCall(Call[bool]):
     """Is it well? Over HTTP a refusal is the answer "no"."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class ServerLiveCall(HealthCall):
     """Does the server run?"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class ServerReadyCall(HealthCall):
     """Is the server ready for requests?"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class ModelReadyCall(HealthCall):
     """Is the model ready for requests?"""
 
@@ -68,7 +69,7 @@ class MetadataReply:
     outputs: tuple[TensorMetadata, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class MetadataCall(Call[MetadataReply]):
     """Which versions are there, what do they take and give?"""
 
@@ -81,7 +82,7 @@ class ConfigReply:
     stateful: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class ConfigCall(Call[ConfigReply]):
     """What the metadata does not tell: batch limit, optional inputs, streams, sequences."""
 
@@ -100,12 +101,12 @@ class IndexEntry:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class IndexCall(Call[tuple[IndexEntry, ...]]):
     """Which models are in the server's repository? `model` stays empty."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class InputTensor:
     """`content`: uint8 `[bytes]`, as it goes over the wire; often the caller's own memory."""
 
@@ -119,7 +120,7 @@ class InputTensor:
 Input: TypeAlias = "InputTensor | DeviceInput"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class OutputTensor:
     """`content` is the tensor as it came over the wire, read-only.
 
@@ -133,7 +134,7 @@ class OutputTensor:
     placed: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(hashed=True)
 class RegionPart:
     """So many bytes of shared memory, in a region by the name that the server has it under."""
 
@@ -142,7 +143,7 @@ class RegionPart:
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(hashed=True)
 class References:
     """What of an inference goes through shared memory.
 
@@ -166,7 +167,7 @@ class References:
 NO_REFERENCES = References()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class InferCall(Call[tuple[OutputTensor, ...]]):
     """An inference. No `outputs` means all; `class_count` > 0 asks for that many "value:index".
 
@@ -183,7 +184,7 @@ class InferCall(Call[tuple[OutputTensor, ...]]):
     references: References = NO_REFERENCES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class ManagementCall(Call[ReplyT]):
     """What few programs ask for: `package` has these calls, and a protocol's messages for them.
 

@@ -49,9 +49,11 @@ def only(metadata: ModelMetadata, kind: Literal["input", "output"]) -> TensorMet
     Raises InvalidInput if there is not exactly one.
     """
     tensors = metadata.inputs if kind == "input" else metadata.outputs
+    if len(tensors) == 1:
+        return tensors[0]
     needed = [tensor for tensor in tensors if not tensor.optional]
-    if len(tensors) == 1 or len(needed) == 1:
-        return (needed or tensors)[0]
+    if len(needed) == 1:
+        return needed[0]
     names = ", ".join(tensor.name for tensor in tensors)
     fix = f"give them by name, as {tensors[0].name}=..." if tensors else "there is nothing to give"
     if kind == "output":

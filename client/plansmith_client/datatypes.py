@@ -57,18 +57,27 @@ def encode(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
+def checked_size(size_bytes: int, triton_name: str, shape: tuple[int, ...]) -> int:
+    """What the address of a tensor of so many bytes should be a multiple of; 1 for BYTES.
+
+    Raises ValueError if `shape` needs another size.
+    """
+    if triton_name == "BYTES":
+        return 1
+    dtype = numpy_dtype(triton_name)
+    # Two sizes below zero would multiply to what may fit.
+    if math.prod(shape) * dtype.itemsize != size_bytes or min(shape, default=0) < 0:
+        raise ValueError(f"{size_bytes} bytes for {triton_name} {list(shape)}")
+    return dtype.alignment
+
+
 def checked_content(raw: memoryview, triton_name: str, shape: tuple[int, ...]) -> memoryview:
     """`raw` for `decode`: a copy of it where that is not aligned, to spare NumPy's users the worse.
 
     Raises ValueError if it is not as long as `shape` needs.
     """
-    if triton_name == "BYTES":
-        return raw
-    dtype = numpy_dtype(triton_name)
-    # Two sizes below zero would multiply to what may fit.
-    if math.prod(shape) * dtype.itemsize != len(raw) or min(shape, default=0) < 0:
-        raise ValueError(f"{len(raw)} bytes for {triton_name} {list(shape)}")
-    if dtype.alignment == 1 or np.frombuffer(raw, dtype).flags.aligned:
+    alignment = checked_size(len(raw), triton_name, shape)
+    if alignment == 1 or np.frombuffer(raw, numpy_dtype(triton_name)).flags.aligned:
         return raw
     return memoryview(bytes(raw))
 

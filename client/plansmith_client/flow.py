@@ -25,7 +25,6 @@ from plansmith_client.checks import (
     Casting,
     check_answers_once,
     check_ranks,
-    checked_inputs,
     checked_outputs,
     named_inputs,
     only,
@@ -43,6 +42,7 @@ from plansmith_client.errors import (
     ServerFault,
     ServerUnavailable,
 )
+from plansmith_client.fitting import Fitting
 from plansmith_client.insight.observer import Observer
 from plansmith_client.insight.records import CallRecord
 from plansmith_client.memory.into import filled, with_into
@@ -77,6 +77,10 @@ class ModelFlows:
     casting: Casting | None = None
     limit_bytes: int = GRPC_MESSAGE_BYTES
     observer: Observer = field(default_factory=Observer)
+    _fitting: Fitting = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_fitting", Fitting(self.casting, self.limit_bytes))
 
     def metadata(self, timeout: Timeout | None) -> Flow[ModelMetadata]:
         known = self.cache.get((self.name, self.version))
@@ -200,7 +204,8 @@ class ModelFlows:
         """The answer to what `request` makes: see `_prepare`."""
         call = yield from self._prepare(request, deadline, record)
         try:
-            return (yield from ask(call))
+            answer: Outputs = yield call
+            return answer
         except InvalidInput:
             # It passed our checks, so the model is no longer the one we know.
             self.forget()
@@ -260,9 +265,7 @@ class ModelFlows:
             version=self.version,
             headers=record.headers,
             record=record,
-            inputs=checked_inputs(
-                metadata, arrays, casting=self.casting, limit_bytes=self.limit_bytes
-            ),
+            inputs=self._fitting.inputs(metadata, arrays),
             outputs=outputs,
             sequence=sequence,
         )

@@ -76,7 +76,9 @@ class Observer:
         counter.add(record, now_ns, failure)
         if record.span is not None and self._spans is not None:
             self._spans.end(record, now_ns, error, failure)
-        logger = self._wanted_logger()
+        logger = self._logger or self._found_logger()
+        if logger is not None and not logger.isEnabledFor(_DEBUG):
+            logger = None
         if record.collectors or logger is not None:
             from plansmith_client.insight.timing import timing_of
 
@@ -91,17 +93,14 @@ class Observer:
             model, version = OTHERS, None
         return self._counters.setdefault((model, version), ModelCounter(model, version))
 
-    def _wanted_logger(self) -> Logger | None:
-        """None if nobody wants to have calls logged."""
-        logger = self._logger
-        if logger is None:
-            # A program that has not loaded `logging` has nobody who asked for a log.
-            if "logging" not in sys.modules:
-                return None
-            import logging
+    def _found_logger(self) -> Logger | None:
+        """None in a program that has not loaded `logging`: nobody there asked for a log."""
+        if "logging" not in sys.modules:
+            return None
+        import logging
 
-            self._logger = logger = logging.getLogger("plansmith_client")
-        return logger if logger.isEnabledFor(_DEBUG) else None
+        self._logger = logging.getLogger("plansmith_client")
+        return self._logger
 
 
 def failure_of(error: BaseException) -> str:

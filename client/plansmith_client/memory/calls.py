@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from plansmith_client.calls import ManagementCall, ReplyT
+from plansmith_client.values import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class RegionCall(ManagementCall[ReplyT]):
     """About a region that a server knows by name."""
 
     package: ClassVar[str] = "plansmith_client.memory"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class RegisterCall(RegionCall[None]):
     """Open the object `key` of system shared memory, from its beginning on."""
 
@@ -26,7 +27,7 @@ class RegisterCall(RegionCall[None]):
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class RegisterCudaCall(RegionCall[None]):
     """Open a region of a GPU's memory; `raw_handle` is CUDA's for another process, 64 bytes."""
 
@@ -38,7 +39,7 @@ class RegisterCudaCall(RegionCall[None]):
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class UnregisterCall(RegionCall[None]):
     """Let go of the region; one that is not there is fine.
 
@@ -50,7 +51,7 @@ class UnregisterCall(RegionCall[None]):
     region: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class UnregisterCudaCall(UnregisterCall):
     """The same of a GPU's memory."""
 
@@ -64,7 +65,7 @@ class RegisteredRegion:
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
     """Which regions of system shared memory are registered?"""
 

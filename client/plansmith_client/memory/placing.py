@@ -77,11 +77,11 @@ class SeenSizes:
     def __init__(self) -> None:
         # None: they differ.
         self._seen: dict[_Key, tuple[Sizes, int] | None] = {}
-        self._has_expectations = False
+        self.has_expectations: bool = False
 
     def expected(self, call: InferCall) -> Sizes:
         """Of every output, nothing if they are not known."""
-        if not self._has_expectations or call.class_count or call.sequence is not None:
+        if not self.has_expectations or call.class_count or call.sequence is not None:
             return ()
         found = self._seen.get(_key(call))
         return found[0] if found is not None and found[1] >= _ALIKE else ()
@@ -97,7 +97,7 @@ class SeenSizes:
             self._keep(key, None)
             return
         self._keep(key, (sizes, known[1] + 1))
-        self._has_expectations = self._has_expectations or known[1] + 1 >= _ALIKE
+        self.has_expectations = self.has_expectations or known[1] + 1 >= _ALIKE
 
     def differ(self, call: InferCall) -> None:
         """The outputs were larger than expected."""

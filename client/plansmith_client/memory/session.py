@@ -82,13 +82,16 @@ class Session:
         for one in call.inputs:
             if one.content.size >= THRESHOLD_BYTES:
                 return True
-        return bool(self._memory.regions) or any(map(_is_large, self._sizes.expected(call)))
+        if self._memory.regions:
+            return True
+        return self._sizes.has_expectations and any(map(_is_large, self._sizes.expected(call)))
 
     def saw(self, call: InferCall, answer: Outputs) -> None:
         """`answer` came over the wire."""
-        if self._registrations.refused:
-            return
-        if sum([len(one.content) for one in answer]) >= THRESHOLD_BYTES:
+        size_bytes = 0
+        for one in answer:
+            size_bytes += len(one.content)
+        if size_bytes >= THRESHOLD_BYTES and not self._registrations.refused:
             self._sizes.saw(call, answer)
 
     def infer(self, call: InferCall) -> Flow[Outputs]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
@@ -40,6 +39,7 @@ from plansmith_client.over_http.outputs import decode_infer
 from plansmith_client.over_http.response import Response
 from plansmith_client.statuses import expired, unreadable
 from plansmith_client.tensors import TensorMetadata
+from plansmith_client.values import value
 
 # What a path's segment may hold besides letters and digits (RFC 3986, section 3.3) goes as it is,
 # for Triton 2.51 does not decode what is quoted: of other names it cannot be asked by HTTP.
@@ -48,16 +48,16 @@ _SEGMENT = "!$&'()*+,;=:@"
 _NOT_READY = (HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class Request:
-    """`head`: bytes up to the tensors, JSON included; `tensors`: bytes that follow it."""
+    """`head`: bytes up to the tensors, JSON included; `tensors`: bytes that follow it.
+
+    `size_bytes`: of both.
+    """
 
     head: bytes
+    size_bytes: int
     tensors: tuple[memoryview, ...] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.head) + sum(map(len, self.tensors))
 
 
 def prepare(
@@ -74,9 +74,11 @@ def prepare(
     lines += [f"{name}: {value}\r\n" for name, value in headers]
     if method == "GET":
         lines.append("\r\n")
-        return Request(head="".join(lines).encode("ascii"))
-    lines.append(f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n")
-    return Request(head="".join(lines).encode("ascii") + content)
+        content = b""
+    else:
+        lines.append(f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n")
+    head = "".join(lines).encode("ascii") + content
+    return Request(head=head, size_bytes=len(head))
 
 
 def _inference(
@@ -86,17 +88,24 @@ def _inference(
     headers: Iterable[Header],
     remaining_s: float | None,
 ) -> Request:
-    header = _infer_header(call, remaining_s)
-    tensors = _sent(call)
-    length = len(header) + sum([len(tensor) for tensor in tensors])
+    """The inference, whose JSON is ASCII."""
+    inputs = call.inputs
+    described = tuple([(one.name, one.dtype, one.shape, one.content.size) for one in inputs])
+    references = call.references
+    begun, tensor_bytes = _description(described, call.outputs, call.class_count, references)
+    header = begun + _parameters(call, remaining_s)
     ours = "".join([f"{name}: {value}\r\n" for name, value in headers]) if headers else ""
     head = (
         f"POST {prefix}{model_path(call.model, call.version)}/infer HTTP/1.1\r\nhost: {host}\r\n"
         f"{ours}content-type: application/octet-stream\r\n"
         f"inference-header-content-length: {len(header)}\r\n"
-        f"content-length: {length}\r\n\r\n{header}"
-    )
-    return Request(head=head.encode("ascii"), tensors=tensors)
+        f"content-length: {len(header) + tensor_bytes}\r\n\r\n{header}"
+    ).encode("ascii")
+    if references.inputs:
+        pairs = zip(inputs, references.inputs, strict=True)
+        inputs = [one for one, part in pairs if part is None]
+    tensors = tuple([one.content.data for one in inputs])
+    return Request(head=head, size_bytes=len(head) + tensor_bytes, tensors=tensors)
 
 
 def decode(call: Call[Any], answer: Response, url: str) -> Any:
@@ -151,57 +160,55 @@ def model_path(model: str, version: int | None) -> str:
     return path if version is None else f"{path}/versions/{version}"
 
 
-def _infer_header(call: InferCall, remaining_s: float | None) -> str:
-    """The JSON before the tensors, ASCII; all but its parameters is alike from call to call."""
-    parameters: list[str] = []
+def _parameters(call: InferCall, remaining_s: float | None) -> str:
+    """The end of the JSON before the tensors: what differs from call to call."""
+    given = "" if call.outputs else '"binary_data_output":true,'
     if remaining_s is not None:
         # Lets the server drop it from its queue; microseconds, at least one, for 0 means none.
-        parameters.append(f'"timeout":{max(1, int(remaining_s * 1e6))}')
+        given += f'"timeout":{max(1, int(remaining_s * 1e6))},'
     if (step := call.sequence) is not None:
-        parameters += (
-            f'"sequence_id":{_ENCODER.encode(step.id)}',
-            f'"sequence_start":{_ENCODER.encode(step.start)}',
-            f'"sequence_end":{_ENCODER.encode(step.end)}',
+        given += (
+            f'"sequence_id":{_ENCODER.encode(step.id)},'
+            f'"sequence_start":{_ENCODER.encode(step.start)},'
+            f'"sequence_end":{_ENCODER.encode(step.end)},'
         )
-    if not call.outputs:
-        parameters.append('"binary_data_output":true')
-    inputs = tuple([(one.name, one.dtype, one.shape, one.content.size) for one in call.inputs])
-    tensors = _tensors(inputs, call.outputs, call.class_count, call.references)
-    return f'{tensors[:-1]},"parameters":{{{",".join(parameters)}}}}}'
+    return f"{given[:-1]}}}}}"
 
 
 _Described: TypeAlias = tuple[tuple[str, str, tuple[int, ...], int], ...]
 
 
 @lru_cache(maxsize=1024)
-def _tensors(
+def _description(
     inputs: _Described, outputs: tuple[str, ...], class_count: int, references: References
-) -> str:
-    """The JSON object that describes what is sent and what is wanted."""
+) -> tuple[str, int]:
+    """The JSON before the tensors, up to its parameters, and how many bytes of those are sent."""
+    parts = references.inputs or (None,) * len(inputs)
     header: dict[str, Any] = {
         "inputs": [
             {
                 "name": name,
                 "shape": shape,
                 "datatype": dtype,
-                "parameters": {"binary_data_size": size},
+                "parameters": {"binary_data_size": size} if part is None else _in_region(part),
             }
-            for name, dtype, shape, size in inputs
+            for (name, dtype, shape, size), part in zip(inputs, parts, strict=True)
         ]
     }
     wanted: dict[str, Any] = {"binary_data": True}
     if class_count:
         wanted["classification"] = class_count
-    if outputs:
-        header["outputs"] = [{"name": name, "parameters": wanted} for name in outputs]
-    for tensor, part in zip(header["inputs"], references.inputs, strict=False):
-        if part is not None:
-            tensor["parameters"] = _in_region(part)
     placed = dict(references.outputs)
-    for tensor in header.get("outputs", ()):
-        if tensor["name"] in placed:
-            tensor["parameters"] = _in_region(placed[tensor["name"]])
-    return _ENCODER.encode(header)
+    if outputs:
+        header["outputs"] = [
+            {
+                "name": name,
+                "parameters": _in_region(placed[name]) if name in placed else wanted,
+            }
+            for name in outputs
+        ]
+    sizes = [one[-1] for one, part in zip(inputs, parts, strict=True) if part is None]
+    return f'{_ENCODER.encode(header)[:-1]},"parameters":{{', sum(sizes)
 
 
 def _in_region(part: RegionPart) -> dict[str, Any]:
@@ -211,14 +218,6 @@ def _in_region(part: RegionPart) -> dict[str, Any]:
         "shared_memory_offset": part.offset_bytes,
         "shared_memory_byte_size": part.size_bytes,
     }
-
-
-def _sent(call: InferCall) -> tuple[memoryview, ...]:
-    """The tensors that go over the wire."""
-    if not call.references.inputs:
-        return tuple([one.content.data for one in call.inputs])
-    pairs = zip(call.inputs, call.references.inputs, strict=True)
-    return tuple(one.content.data for one, part in pairs if part is None)
 
 
 def _decode_metadata(answer: Response) -> MetadataReply:

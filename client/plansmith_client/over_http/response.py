@@ -15,6 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from plansmith_client.values import value
+
 # Small answers fit in as a whole. Of a longer one so much is copied, and the rest received in its
 # own place.
 _SCRATCH_BYTES = 16 * 1024
@@ -37,7 +39,7 @@ class MalformedAnswer(Exception):
     """What came is not HTTP, or more than we take."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value()
 class Response:
     """One whole answer. `header` is the JSON before the tensors, or all there is.
 
@@ -51,10 +53,8 @@ class Response:
     # Whether the connection may carry another request.
     reusable: bool
 
-    @property
-    def size_bytes(self) -> int:
-        """Of what is in it."""
-        return len(self.header) + len(self.tensors)
+    # Of header and tensors.
+    size_bytes: int
 
 
 class _State(Enum):
@@ -138,9 +138,13 @@ class ResponseReader:
             self._state = _State.CHUNK_SIZE
             return self._read_chunks()
         self._body = body = self._aligned(length)
-        first, self._pending = self._pending[:length], self._pending[length:]
-        self._filled = taken = len(first)
+        first, taken = self._pending, len(self._pending)
+        if taken > length:
+            first, self._pending, taken = first[:length], first[length:], length
+        else:
+            self._pending = b""
         body[:taken] = first
+        self._filled = taken
         self._state = _State.BODY
         return self._finished() if taken == length else None
 
@@ -208,6 +212,7 @@ class ResponseReader:
             tensors=whole[split:],
             # Bytes behind the answer belong to nothing that we asked.
             reusable=head.keeps and not self._pending,
+            size_bytes=len(whole),
         )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Generator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
@@ -101,25 +100,37 @@ class _Connection:
         return link
 
     def _send(self, link: socket.socket, request: Request, deadline: Deadline) -> None:
-        pieces = [memoryview(request.head), *request.tensors]
+        pieces = [request.head, *request.tensors]
         if self._context is not None:
             link.settimeout(_left_s(deadline))
             for piece in pieces:
                 link.sendall(piece)
             return
-        while pieces:
+        try:
+            sent = link.sendmsg(pieces[:_PIECES])
+        except BlockingIOError:
+            sent = 0
+        if sent != request.size_bytes:
+            self._send_rest(link, [memoryview(piece) for piece in pieces], sent, deadline)
+
+    def _send_rest(
+        self, link: socket.socket, pieces: list[memoryview], sent: int, deadline: Deadline
+    ) -> None:
+        """All of `pieces` but the first `sent` bytes."""
+        while True:
+            while pieces and sent >= len(pieces[0]):
+                sent -= len(pieces.pop(0))
+            if not pieces:
+                return
+            pieces[0] = pieces[0][sent:]
+            _left_s(deadline)
             try:
                 sent = link.sendmsg(pieces[:_PIECES])
             except BlockingIOError:
+                sent = 0
                 writable = select.poll()
                 writable.register(link, select.POLLOUT)
                 _wait(writable, deadline)
-                continue
-            while pieces and sent >= len(pieces[0]):
-                sent -= len(pieces.pop(0))
-            if pieces:
-                pieces[0] = pieces[0][sent:]
-                _left_s(deadline)
 
     def _receive(self, link: socket.socket, deadline: Deadline) -> Response:
         reader = self._reader
@@ -176,7 +187,8 @@ class HttpTransport(Exchanges):
 
     def __init__(self, endpoint: Endpoint, access: Access = NO_ACCESS) -> None:
         super().__init__(endpoint, access)
-        self._lock = threading.Lock()
+        # What is done to them at once is atomic. A connection is busy before it is looked whether
+        # the client is closed, and idle before it is looked again: `close` meets it somewhere.
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
 
@@ -195,12 +207,17 @@ class HttpTransport(Exchanges):
         yield ()
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-            for connection in self._busy:
-                connection.interrupt()
-        for connection in idle:
+        self._closed = True
+        for connection in tuple(self._busy):
+            connection.interrupt()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
             connection.close()
 
     def _answer(
@@ -219,8 +236,6 @@ class HttpTransport(Exchanges):
                 if connection.answered or ended or not is_repeatable(call):
                     raise
         fresh = _Connection(self._endpoint, self._context)
-        with self._lock:
-            self._busy.add(fresh)
         return self._exchange(fresh, call, request, cancellation)
 
     def _exchange(
@@ -230,43 +245,42 @@ class HttpTransport(Exchanges):
         request: Request,
         cancellation: Cancellation | None,
     ) -> Response:
-        """One request on a busy connection, which is idle or closed afterwards."""
+        """One request on a connection, which is idle or closed afterwards."""
         keep = False
-        end = connection.interrupt
-        interruptible = _ALONE if cancellation is None else cancellation.ending_with(end)
+        self._busy.add(connection)
         try:
-            with interruptible:
-                if self._closed:
-                    raise ConnectionAbortedError("the client was closed")
+            if self._closed:
+                raise ConnectionAbortedError("the client was closed")
+            if cancellation is None:
                 answer = connection.exchange(request, call.deadline)
-            # Once asked, it may still be interrupted: it must not carry another call.
-            keep = answer.reusable and not (cancellation is not None and cancellation.asked)
+                keep = answer.reusable
+            else:
+                with cancellation.ending_with(connection.interrupt):
+                    answer = connection.exchange(request, call.deadline)
+                # Once asked, it may still be interrupted: it must not carry another call.
+                keep = answer.reusable and not cancellation.asked
             return answer
         finally:
-            with self._lock:
-                self._busy.discard(connection)
-                keep = keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
+            self._busy.discard(connection)
+            if keep and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                if self._closed:
+                    self._close_idle()
+            else:
                 connection.close()
 
     def _take_idle(self) -> _Connection | None:
         """The one used last, which is the likeliest to be open still."""
         while True:
-            with self._lock:
-                if not self._idle:
-                    return None
+            try:
                 connection = self._idle.pop()
-                self._busy.add(connection)
+            except IndexError:
+                return None
             if not connection.is_stale():
                 return connection
-            with self._lock:
-                self._busy.discard(connection)
             connection.close()
 
 
-_ALONE = nullcontext()
 # What poll takes, and more than enough to look at the deadline again.
 _LONGEST_MS = 1e6
 

@@ -42,13 +42,22 @@ class AsyncResilientTransport:
         fleet.on_change = self._wake
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
-        if self._watching is None and len(self._transports) > 1:
-            self._watch()
-        plan: Plan[Any] = (
-            health(call, self._fleet)
-            if isinstance(call, HealthCall)
-            else attempts(call, self._fleet)
-        )
+        fleet = self._fleet
+        plan: Plan[Any]
+        if fleet.is_direct(call):
+            try:
+                reply = await self._transports[0].send(call)
+            except PlansmithClientError as error:
+                if self._closed:
+                    raise
+                plan = attempts(call, fleet, error)
+            else:
+                fleet.answered_directly()
+                return reply
+        else:
+            if self._watching is None and len(self._transports) > 1:
+                self._watch()
+            plan = health(call, fleet) if isinstance(call, HealthCall) else attempts(call, fleet)
         return await self._carry(plan, self._attempt)
 
     async def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:

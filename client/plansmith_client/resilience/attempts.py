@@ -59,10 +59,15 @@ class Pause:
 Plan: TypeAlias = Generator[Send | Pause, Any, ReplyT]
 
 
-def attempts(call: Call[ReplyT], fleet: Fleet) -> Plan[ReplyT]:
-    """The reply, after as many attempts as it needs and may have. Raises the last one's error."""
+def attempts(
+    call: Call[ReplyT], fleet: Fleet, refused: PlansmithClientError | None = None
+) -> Plan[ReplyT]:
+    """The reply, after as many attempts as it needs and may have. Raises the last one's error.
+
+    `refused`: the first attempt, which was direct, has failed with that.
+    """
     tries: _Tries | None = None
-    place = fleet.begin(call)
+    place = fleet.begin(call) if refused is None else fleet.join(_ONLY)
     try:
         while True:
             if place is None:
@@ -73,6 +78,9 @@ def attempts(call: Call[ReplyT], fleet: Fleet) -> Plan[ReplyT]:
             began = fleet.clock()
             ended = False
             try:
+                if refused is not None:
+                    error, refused = refused, None
+                    raise error
                 send = Send(place, call, fleet.hedge_after_s(call))
                 reply: ReplyT = yield send
                 ended = True
@@ -264,6 +272,8 @@ class _Tries:
         return error
 
 
+# Where direct calls go.
+_ONLY = 0
 # Nobody waits for less, which would be to spin; seconds.
 _SHORTEST_S = 0.001
 

@@ -61,6 +61,28 @@ class Fleet:
         self._routes = Routes(self._members, balancing.policy, clock, random)
         self._ever_answered = False
         self._first_failure: float | None = None
+        # The one that calls may go to directly, if there is one alone and nobody measures.
+        self._only = (
+            self._members[0] if len(self._members) == 1 and not self._measures.wanted else None
+        )
+
+    def is_direct(self, call: Call[Any]) -> bool:
+        """Whether `call` may go to the only endpoint at once, as nearly all do; it has begun then.
+
+        `answered_directly` ends it; its error goes to the plan of the call's other attempts.
+        """
+        only = self._only
+        if only is None or not only.serves(call):
+            return False
+        if self._budget is not None:
+            with self._lock:
+                self._budget.called(self.clock())
+        return True
+
+    def answered_directly(self) -> None:
+        """The only endpoint has: news, if another call has failed there meanwhile."""
+        if self._only is not None and self._only.circuit.suspect:
+            self.heard(self._only.place, ready=None)
 
     def begin(self, call: Call[Any]) -> int | None:
         """As `take`, for a call's first attempt: what retries there may be grows with it."""
@@ -133,10 +155,11 @@ class Fleet:
             tell("warning", "%s: sent nothing more for now: %s", member.url, str(error))
         _tell(news)
 
-    def join(self, place: int) -> None:
-        """Something is in flight there; `left` or `failed` ends it."""
+    def join(self, place: int) -> int:
+        """Something is in flight there, `place` itself; `left` or `failed` ends it."""
         with self._lock:
             self._members[place].outstanding += 1
+        return place
 
     def left(self, place: int) -> None:
         """The call has ended without telling anything: it was cancelled."""

@@ -45,13 +45,22 @@ class ResilientTransport:
         fleet.on_change = self._wake
 
     def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
-        if self._watching is None and len(self._transports) > 1:
-            self._watch()
-        plan: Plan[Any] = (
-            health(call, self._fleet)
-            if isinstance(call, HealthCall)
-            else attempts(call, self._fleet)
-        )
+        fleet = self._fleet
+        plan: Plan[Any]
+        if fleet.is_direct(call):
+            try:
+                reply = self._transports[0].send(call, cancellation)
+            except PlansmithClientError as error:
+                if self._is_over(cancellation):
+                    raise
+                plan = attempts(call, fleet, error)
+            else:
+                fleet.answered_directly()
+                return reply
+        else:
+            if self._watching is None and len(self._transports) > 1:
+                self._watch()
+            plan = health(call, fleet) if isinstance(call, HealthCall) else attempts(call, fleet)
         return self._carry(plan, self._attempt, cancellation)
 
     def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
@@ -101,8 +110,7 @@ class ResilientTransport:
                     else:
                         came = self._pause(step, cancellation)
                 except PlansmithClientError as error:
-                    # What it is then says nothing of the endpoint.
-                    if self._closed or (cancellation is not None and cancellation.asked):
+                    if self._is_over(cancellation):
                         raise
                     step = plan.throw(error)
                 else:
@@ -111,6 +119,10 @@ class ResilientTransport:
             return stop.value
         finally:
             plan.close()
+
+    def _is_over(self, cancellation: Cancellation | None) -> bool:
+        """Whether an error says nothing of the endpoint: the client was closed, the call left."""
+        return self._closed or (cancellation is not None and cancellation.asked)
 
     def _attempt(self, step: Send, cancellation: Cancellation | None) -> Any:
         if step.hedge_after_s is not None:
@@ -131,11 +143,8 @@ class ResilientTransport:
         """Raises PlansmithClientError when the client is closed or the call cancelled."""
 
         def is_over() -> bool:
-            return (
-                self._closed
-                or (cancellation is not None and cancellation.asked)
-                or (step.changes is not None and self._fleet.changes != step.changes)
-            )
+            news = step.changes is not None and self._fleet.changes != step.changes
+            return news or self._is_over(cancellation)
 
         interruptible = (
             nullcontext() if cancellation is None else cancellation.ending_with(self._wake)
