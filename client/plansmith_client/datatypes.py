@@ -71,13 +71,15 @@ def checked_size(size_bytes: int, triton_name: str, shape: tuple[int, ...]) -> i
     return dtype.alignment
 
 
-def checked_content(raw: memoryview, triton_name: str, shape: tuple[int, ...]) -> memoryview:
+def aligned(raw: memoryview, triton_name: str) -> memoryview:
     """`raw` for `decode`: a copy of it where that is not aligned, to spare NumPy's users the worse.
 
-    Raises ValueError if it is not as long as `shape` needs.
+    Raises ValueError for what is no whole number of items.
     """
-    alignment = checked_size(len(raw), triton_name, shape)
-    if alignment == 1 or np.frombuffer(raw, numpy_dtype(triton_name)).flags.aligned:
+    if triton_name == "BYTES":
+        return raw
+    dtype = numpy_dtype(triton_name)
+    if dtype.alignment == 1 or np.frombuffer(raw, dtype).flags.aligned:
         return raw
     return memoryview(bytes(raw))
 

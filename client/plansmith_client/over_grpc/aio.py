@@ -33,12 +33,15 @@ class AsyncGrpcTransport(Channels):
         body, how = self._prepared(call)
         self._open()
         attempt = call.record.sent(self._url, len(body))
-        with self._told(call):
+        try:
             pending = self._methods[type(call)](body, **how)
             if len(body) < LARGE_BYTES:
                 reply = await pending
             else:
                 reply = await self._in_time(pending, call)
+        except BaseException as error:
+            self._tell(error, call)
+            raise
         attempt.answered(len(reply))
         return decode(call, reply, self._url)
 
@@ -46,16 +49,20 @@ class AsyncGrpcTransport(Channels):
         body, how = self._prepared(call)
         channel = self._open()
         attempt = call.record.sent(self._url, len(body))
-        with self._told(call):
+        replies: Any = None
+        try:
             replies = channel.stream_stream(STREAM_METHOD)(iter([body]), **how)
             answers = StreamedAnswers(call)
-            try:
-                async for reply in replies:
-                    attempt.answered(len(reply))
-                    if answer := answers.read(reply):
-                        yield answer
-                answers.end()
-            finally:
+            async for reply in replies:
+                attempt.answered(len(reply))
+                if answer := answers.read(reply):
+                    yield answer
+            answers.end()
+        except BaseException as error:
+            self._tell(error, call)
+            raise
+        finally:
+            if replies is not None:
                 replies.cancel()
 
     async def _in_time(self, pending: Any, call: Call[Any]) -> Any:

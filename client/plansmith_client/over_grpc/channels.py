@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from types import TracebackType
 from typing import Any
 
 from plansmith_client.calls import Call
@@ -64,12 +63,13 @@ class Channels:
         body, timeout_s = prepare(call, self._url)
         return body, {"timeout": timeout_s, "metadata": headers}
 
-    def _told(self, call: Call[Any]) -> _Told:
-        """A block in which gRPC's errors become the client's own."""
-        return _Told(self, call)
+    def _tell(self, error: BaseException, call: Call[Any]) -> None:
+        """Raises the client's own error for one of gRPC's; returns where it is none."""
+        told = self._translated(error, call)
+        if told is not error:
+            raise told from error
 
-    def translated(self, error: BaseException, call: Call[Any]) -> BaseException:
-        """What to raise for `error`; itself where it is none of gRPC's."""
+    def _translated(self, error: BaseException, call: Call[Any]) -> BaseException:
         if isinstance(error, _grpc.RpcError):
             return closed(self._url) if self._closed else translated(error, call, self._url)
         if isinstance(error, _grpc.FutureCancelledError):
@@ -83,27 +83,6 @@ class Channels:
             return error if task and task.cancelling() else closed(self._url)
         # A ValueError is what a channel says that another thread closed since we looked.
         return closed(self._url) if isinstance(error, ValueError) else error
-
-
-class _Told:
-    """See `Channels._told`. A class, for entering a generator costs a call four times as much."""
-
-    __slots__ = ("_base", "_call")
-
-    def __init__(self, base: Channels, call: Call[Any]) -> None:
-        self._base = base
-        self._call = call
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None and (told := self._base.translated(error, self._call)) is not error:
-            raise told from error
 
 
 def _credentials(endpoint: Endpoint, access: Access) -> Any:

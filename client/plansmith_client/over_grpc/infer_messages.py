@@ -11,13 +11,14 @@ type in one byte, up to number 15; wire type 2 has a length and so many bytes.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from plansmith_client.calls import InferCall, Input, OutputTensor, References, RegionPart
-from plansmith_client.datatypes import checked_content
+from plansmith_client.datatypes import aligned, checked_size
 from plansmith_client.errors import ServerFault
+from plansmith_client.over_grpc.layouts import Place, keep, read_alike
 from plansmith_client.over_grpc.protobuf import pb
 from plansmith_client.sequences import SequenceStep
 
@@ -146,10 +147,22 @@ def decode_infer(reply: bytes, placed: Container[str] = ()) -> tuple[OutputTenso
 
     Raises ServerFault, ValueError and DecodeError.
     """
+    if not placed and (alike := read_alike(reply)) is not None:
+        return alike
     split = _split(reply, 0)
     if split is None:
         return _outputs(pb.ModelInferResponse.FromString(reply), placed)
-    return _joined(*split, placed)
+    outputs = _joined(split.description, split.contents(reply), placed)
+    if not placed:
+        keep(len(reply), tuple(_places(reply, split, outputs)))
+    return outputs
+
+
+def _places(reply: bytes, split: _Split, outputs: Iterable[OutputTensor]) -> Iterator[Place]:
+    end = 0
+    for (first, last), one in zip(split.tensors, outputs, strict=True):
+        yield Place(reply[end:first], first, last, one.name, one.dtype, one.shape)
+        end = last
 
 
 def decode_streamed(reply: bytes, call: InferCall) -> tuple[OutputTensor, ...] | ServerFault:
@@ -157,7 +170,7 @@ def decode_streamed(reply: bytes, call: InferCall) -> tuple[OutputTensor, ...] |
     if reply and reply[0] == _STREAMED:
         size, first = _length(reply, 1)
         if first + size == len(reply) and (split := _split(reply, first)) is not None:
-            return _joined(*split)
+            return _joined(split.description, split.contents(reply))
     message = pb.ModelStreamInferResponse.FromString(reply)
     if message.error_message:
         return ServerFault(
@@ -168,8 +181,19 @@ def decode_streamed(reply: bytes, call: InferCall) -> tuple[OutputTensor, ...] |
     return _outputs(message.infer_response)
 
 
-def _split(reply: bytes, begin: int) -> tuple[bytes, list[memoryview]] | None:
-    """A ModelInferResponse from `begin` on: what comes before its tensors, and those.
+class _Split(NamedTuple):
+    """What comes before an answer's tensors, and where each begins and ends."""
+
+    description: bytes
+    tensors: list[tuple[int, int]]
+
+    def contents(self, reply: bytes) -> list[memoryview]:
+        whole = memoryview(reply)
+        return [whole[first:last] for first, last in self.tensors]
+
+
+def _split(reply: bytes, begin: int) -> _Split | None:
+    """A ModelInferResponse from `begin` on.
 
     None for what is not laid out so, as protobuf's own writers do: it is left to protobuf to read.
     """
@@ -178,21 +202,18 @@ def _split(reply: bytes, begin: int) -> tuple[bytes, list[memoryview]] | None:
         while at < end and (tag := reply[at]) != _RAW_OUTPUT:
             if tag & 0x87 != _DELIMITED:
                 return None
-            # Of one byte as a rule: read here, for it is done for each of them.
-            size, at = reply[at + 1], at + 2
-            if size > 0x7F:
-                size, at = _length(reply, at - 1)
+            size, at = _length(reply, at + 1)
             at += size
-        description, whole, tensors = reply[begin:at], memoryview(reply), list[memoryview]()
+        description, tensors = reply[begin:at], list[tuple[int, int]]()
         while at < end:
             if reply[at] != _RAW_OUTPUT:
                 return None
             size, first = _length(reply, at + 1)
             at = first + size
-            tensors.append(whole[first:at])
+            tensors.append((first, at))
     except IndexError:
         return None
-    return (description, tensors) if at == end else None
+    return _Split(description, tensors) if at == end else None
 
 
 def _length(reply: bytes, at: int) -> tuple[int, int]:
@@ -216,17 +237,14 @@ def _joined(
         tensors = [_NOTHING if name in placed else next(sent, _NOTHING) for name, *_ in outputs]
     if len(outputs) != len(tensors):
         raise _unlike(model, len(outputs), len(tensors))
-    return tuple(
-        [
-            OutputTensor(
-                name=name,
-                dtype=dtype,
-                shape=shape,
-                content=content if name in placed else checked_content(content, dtype, shape),
-            )
-            for (name, dtype, shape), content in zip(outputs, tensors, strict=True)
-        ]
-    )
+    found: list[OutputTensor] = []
+    for (name, dtype, shape), sent in zip(outputs, tensors, strict=True):
+        content = sent
+        if name not in placed:
+            checked_size(len(sent), dtype, shape)
+            content = aligned(sent, dtype)
+        found.append(OutputTensor(name=name, dtype=dtype, shape=shape, content=content))
+    return tuple(found)
 
 
 def _described(description: bytes) -> tuple[str, _Described]:

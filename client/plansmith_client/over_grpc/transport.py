@@ -36,27 +36,34 @@ class GrpcTransport(Channels):
         body, how = self._prepared(call)
         method: Any = self._methods[type(call)]
         attempt = call.record.sent(self._url, len(body))
-        with self._told(call):
+        try:
             if cancellation is None and len(body) < LARGE_BYTES:
                 reply = method(body, **how)
             else:
                 reply = self._in_time(method.future(body, **how), call, cancellation)
+        except BaseException as error:
+            self._tell(error, call)
+            raise
         attempt.answered(len(reply))
         return decode(call, reply, self._url)
 
     def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
         body, how = self._prepared(call)
         attempt = call.record.sent(self._url, len(body))
-        with self._told(call):
+        replies: Any = None
+        try:
             replies = self._channel.stream_stream(STREAM_METHOD)(iter([body]), **how)
             answers = StreamedAnswers(call)
-            try:
-                for reply in replies:
-                    attempt.answered(len(reply))
-                    if answer := answers.read(reply):
-                        yield answer
-                answers.end()
-            finally:
+            for reply in replies:
+                attempt.answered(len(reply))
+                if answer := answers.read(reply):
+                    yield answer
+            answers.end()
+        except BaseException as error:
+            self._tell(error, call)
+            raise
+        finally:
+            if replies is not None:
                 replies.cancel()
 
     def _in_time(self, pending: Any, call: Call[Any], cancellation: Cancellation | None) -> Any:
