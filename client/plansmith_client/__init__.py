@@ -1,9 +1,8 @@
 """Typed client for models served by Triton: NumPy arrays in, NumPy arrays out."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from plansmith_client.async_client import AsyncClient
-from plansmith_client.async_model import AsyncModel
 from plansmith_client.classification import Ranked
 from plansmith_client.client import Client
 from plansmith_client.credentials import TLS, Basic, Bearer
@@ -29,6 +28,8 @@ from plansmith_client.sequences import SequenceStep
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
 
 if TYPE_CHECKING:
+    from plansmith_client.async_client import AsyncClient
+    from plansmith_client.async_model import AsyncModel
     from plansmith_client.memory.cuda_regions import AsyncCudaRegion, CudaRegion
     from plansmith_client.memory.cuda_tensors import CudaTensor
 
@@ -71,17 +72,21 @@ __all__ = [
 ]
 
 _ON_FIRST_NEED = {
+    "AsyncClient": "plansmith_client.async_client",
     "AsyncCudaRegion": "plansmith_client.memory.cuda_regions",
+    "AsyncModel": "plansmith_client.async_model",
     "CudaRegion": "plansmith_client.memory.cuda_regions",
     "CudaTensor": "plansmith_client.memory.cuda_tensors",
 }
 
 
-def __getattr__(name: str) -> object:
-    """What few programs have a use for."""
-    module = _ON_FIRST_NEED.get(name)
-    if module is None:
+def __getattr__(name: str) -> Any:
+    """What not every program has a use for is imported where it is asked for."""
+    if name not in _ON_FIRST_NEED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    globals()[name] = found = getattr(import_module(_ON_FIRST_NEED[name]), name)
+    return found
 
-    return getattr(import_module(module), name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

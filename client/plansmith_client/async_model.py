@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from plansmith_client.model import Item, Items, fed
 from plansmith_client.model_sequence import AsyncModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.slotted import slotted
 from plansmith_client.streaming import streamed_async
 from plansmith_client.tensors import Array, ModelMetadata
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 AsyncItems: TypeAlias = Items | AsyncIterable[Item]
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class AsyncConnection:
     """What the models of one client share: its transport and ids of sequences."""
 

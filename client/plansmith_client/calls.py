@@ -16,8 +16,8 @@ from plansmith_client.credentials import Header
 from plansmith_client.deadline import Deadline
 from plansmith_client.insight.records import UNRECORDED, CallRecord
 from plansmith_client.sequences import SequenceStep
+from plansmith_client.slotted import slotted
 from plansmith_client.tensors import TensorMetadata
-from plansmith_client.values import value
 
 if TYPE_CHECKING:
     from plansmith_client.memory.cuda_tensors import CudaTensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ReplyT = TypeVar("ReplyT")
 
 
-@value()
+@slotted()
 class Call(Generic[ReplyT]):
     """One question to the server; `ReplyT` is what a transport answers it with.
 
@@ -42,22 +42,22 @@ class Call(Generic[ReplyT]):
     record: CallRecord = field(default=UNRECORDED, repr=False, compare=False)
 
 
-@value()
+@slotted()
 class HealthCall(Call[bool]):
     """Is it well? Over HTTP a refusal is the answer "no"."""
 
 
-@value()
+@slotted()
 class ServerLiveCall(HealthCall):
     """Does the server run?"""
 
 
-@value()
+@slotted()
 class ServerReadyCall(HealthCall):
     """Is the server ready for requests?"""
 
 
-@value()
+@slotted()
 class ModelReadyCall(HealthCall):
     """Is the model ready for requests?"""
 
@@ -69,7 +69,7 @@ class MetadataReply:
     outputs: tuple[TensorMetadata, ...]
 
 
-@value()
+@slotted()
 class MetadataCall(Call[MetadataReply]):
     """Which versions are there, what do they take and give?"""
 
@@ -82,7 +82,7 @@ class ConfigReply:
     stateful: bool = False
 
 
-@value()
+@slotted()
 class ConfigCall(Call[ConfigReply]):
     """What the metadata does not tell: batch limit, optional inputs, streams, sequences."""
 
@@ -101,12 +101,12 @@ class IndexEntry:
     reason: str
 
 
-@value()
+@slotted()
 class IndexCall(Call[tuple[IndexEntry, ...]]):
     """Which models are in the server's repository? `model` stays empty."""
 
 
-@value()
+@slotted()
 class InputTensor:
     """`content`: uint8 `[bytes]`, as it goes over the wire; often the caller's own memory."""
 
@@ -120,7 +120,7 @@ class InputTensor:
 Input: TypeAlias = "InputTensor | DeviceInput"
 
 
-@value()
+@slotted()
 class OutputTensor:
     """`content` is the tensor as it came over the wire, read-only.
 
@@ -134,7 +134,7 @@ class OutputTensor:
     placed: bool = False
 
 
-@value(hashed=True)
+@slotted(hashed=True)
 class RegionPart:
     """So many bytes of shared memory, in a region by the name that the server has it under."""
 
@@ -143,7 +143,7 @@ class RegionPart:
     size_bytes: int
 
 
-@value(hashed=True)
+@slotted(hashed=True)
 class References:
     """What of an inference goes through shared memory.
 
@@ -167,7 +167,7 @@ class References:
 NO_REFERENCES = References()
 
 
-@value()
+@slotted()
 class InferCall(Call[tuple[OutputTensor, ...]]):
     """An inference. No `outputs` means all; `class_count` > 0 asks for that many "value:index".
 
@@ -184,7 +184,7 @@ class InferCall(Call[tuple[OutputTensor, ...]]):
     references: References = NO_REFERENCES
 
 
-@value()
+@slotted()
 class ManagementCall(Call[ReplyT]):
     """What few programs ask for: `package` has these calls, and a protocol's messages for them.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -269,6 +268,9 @@ def _axes(metadata: ModelMetadata, spec: TensorMetadata) -> str:
 
 
 def _unknown(metadata: ModelMetadata, name: str, known: Collection[str], kind: str) -> InvalidInput:
+    # Imported here: it takes a while, and is for mistakes alone.
+    from difflib import get_close_matches
+
     nearest = get_close_matches(name, known, n=1, cutoff=0)
     hint = f" (nearest: {nearest[0]!r})" if nearest else ""
     return _error(metadata, f"has {', '.join(known)}, no {kind} {name!r}{hint}", name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from plansmith_client import flow
@@ -17,6 +17,7 @@ from plansmith_client.memory.regions import Memory
 from plansmith_client.memory.registrations import Mode, checked_mode
 from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
+from plansmith_client.slotted import slotted
 from plansmith_client.tensors import ModelMetadata
 from plansmith_client.transports import Granted
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 RETRY, BREAKER, BALANCING = Retry(), Breaker(), Balancing()
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class Core:
     """`url`: as it was given, for messages. `granted`: its endpoints, in the order of `fleet`."""
 

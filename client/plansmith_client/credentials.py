@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import InvalidInput
+from plansmith_client.slotted import slotted
 
 if TYPE_CHECKING:
     import ssl
@@ -123,7 +124,7 @@ class Basic:
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@slotted()
 class Access:
     """All that a transport is told about TLS and headers; made by `access`.
 

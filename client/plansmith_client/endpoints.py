@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from plansmith_client.errors import InvalidInput
+from plansmith_client.slotted import slotted
 
 Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
 
@@ -25,7 +25,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@slotted()
 class Endpoint:
     """One server. `url` is what the caller wrote, for messages; `prefix` stands before `/v2`."""
 

@@ -7,7 +7,7 @@ It does no I/O itself; `drivers` runs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ from plansmith_client.insight.records import CallRecord
 from plansmith_client.memory.into import filled, with_into
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.slotted import slotted
 from plansmith_client.tensors import Array, ModelMetadata
 
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
@@ -66,7 +67,7 @@ def is_ready(deadline: Deadline) -> Flow[bool]:
         return False
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class ModelFlows:
     """The flows of one model; `Model` documents their arguments, results and errors."""
 
@@ -80,6 +81,7 @@ class ModelFlows:
     _fitting: Fitting = field(init=False)
 
     def __post_init__(self) -> None:
+        # Read-only to type checkers.
         object.__setattr__(self, "_fitting", Fitting(self.casting, self.limit_bytes))
 
     def metadata(self, timeout: Timeout | None) -> Flow[ModelMetadata]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from plansmith_client.calls import AsyncTransport, Call, InferCall, OutputTensor, ReplyT, Transport
 from plansmith_client.cancellation import Cancellation
 from plansmith_client.errors import PlansmithClientError
+from plansmith_client.slotted import slotted
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class Owner:
     """The process that made the client for `url`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from plansmith_client.mapping import as_completed, checked_in_flight, in_order
 from plansmith_client.model_sequence import ModelSequence
 from plansmith_client.results import Answer, Result
 from plansmith_client.sequences import SequenceState, SequenceStep
+from plansmith_client.slotted import slotted
 from plansmith_client.streaming import streamed
 from plansmith_client.tensors import Array, ModelMetadata
 from plansmith_client.workers import Workers
@@ -35,7 +35,7 @@ Item: TypeAlias = "Array | Mapping[str, Array]"
 Items: TypeAlias = Iterable[Item]
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class Connection:
     """What the models of one client share: its transport, threads and ids of sequences."""
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from plansmith_client.calls import ManagementCall
 from plansmith_client.management.config import ModelConfig
 from plansmith_client.management.statistics import ModelStatistics
-from plansmith_client.values import value
+from plansmith_client.slotted import slotted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,22 +21,22 @@ class ServerMetadata:
     extensions: tuple[str, ...]
 
 
-@value()
+@slotted()
 class ServerMetadataCall(ManagementCall[ServerMetadata]):
     """What is the server?"""
 
 
-@value()
+@slotted()
 class FullConfigCall(ManagementCall[ModelConfig]):
     """All of a model's configuration."""
 
 
-@value()
+@slotted()
 class StatisticsCall(ManagementCall[tuple[ModelStatistics, ...]]):
     """What the server has counted of a model and version; of all where `model` is empty."""
 
 
-@value()
+@slotted()
 class LoadCall(ManagementCall[None]):
     """Load the model anew; `config`, JSON, and `files`, by path, in the place of its own."""
 
@@ -46,7 +46,7 @@ class LoadCall(ManagementCall[None]):
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
 
-@value()
+@slotted()
 class UnloadCall(ManagementCall[None]):
     """Let the model go, with what only it needs if `dependents`."""
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from plansmith_client.calls import ManagementCall, ReplyT
-from plansmith_client.values import value
+from plansmith_client.slotted import slotted
 
 
-@value()
+@slotted()
 class RegionCall(ManagementCall[ReplyT]):
     """About a region that a server knows by name."""
 
     package: ClassVar[str] = "plansmith_client.memory"
 
 
-@value()
+@slotted()
 class RegisterCall(RegionCall[None]):
     """Open the object `key` of system shared memory, from its beginning on."""
 
@@ -27,7 +27,7 @@ class RegisterCall(RegionCall[None]):
     size_bytes: int
 
 
-@value()
+@slotted()
 class RegisterCudaCall(RegionCall[None]):
     """Open a region of a GPU's memory; `raw_handle` is CUDA's for another process, 64 bytes."""
 
@@ -39,7 +39,7 @@ class RegisterCudaCall(RegionCall[None]):
     size_bytes: int
 
 
-@value()
+@slotted()
 class UnregisterCall(RegionCall[None]):
     """Let go of the region; one that is not there is fine.
 
@@ -51,7 +51,7 @@ class UnregisterCall(RegionCall[None]):
     region: str
 
 
-@value()
+@slotted()
 class UnregisterCudaCall(UnregisterCall):
     """The same of a GPU's memory."""
 
@@ -65,7 +65,7 @@ class RegisteredRegion:
     size_bytes: int
 
 
-@value()
+@slotted()
 class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
     """Which regions of system shared memory are registered?"""
 

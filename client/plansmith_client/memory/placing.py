@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from plansmith_client.calls import InferCall, OutputTensor, RegionPart
 from plansmith_client.datatypes import numpy_dtype
 from plansmith_client.errors import ServerFault
 from plansmith_client.memory.pool import aligned
+from plansmith_client.slotted import slotted
 
 # Bytes of each output, by name and in the answer's order; None of BYTES, whose items differ.
 Sizes: TypeAlias = tuple[tuple[str, int | None], ...]
@@ -22,7 +22,7 @@ _KEPT = 512
 _ALIKE = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@slotted()
 class Layout:
     """Parts of one slot: the offset and size of each, and what the slot needs."""
 

@@ -37,9 +37,9 @@ from plansmith_client.credentials import Header
 from plansmith_client.over_http.errors import refused
 from plansmith_client.over_http.outputs import decode_infer
 from plansmith_client.over_http.response import Response
+from plansmith_client.slotted import slotted
 from plansmith_client.statuses import expired, unreadable
 from plansmith_client.tensors import TensorMetadata
-from plansmith_client.values import value
 
 # What a path's segment may hold besides letters and digits (RFC 3986, section 3.3) goes as it is,
 # for Triton 2.51 does not decode what is quoted: of other names it cannot be asked by HTTP.
@@ -48,7 +48,7 @@ _SEGMENT = "!$&'()*+,;=:@"
 _NOT_READY = (HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-@value()
+@slotted()
 class Request:
     """`head`: bytes up to the tensors, JSON included; `tensors`: bytes that follow it.
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from plansmith_client.values import value
+from plansmith_client.slotted import slotted
 
 # Small answers fit in as a whole. Of a longer one so much is copied, and the rest received in its
 # own place.
@@ -39,7 +39,7 @@ class MalformedAnswer(Exception):
     """What came is not HTTP, or more than we take."""
 
 
-@value()
+@slotted()
 class Response:
     """One whole answer. `header` is the JSON before the tensors, or all there is.
 

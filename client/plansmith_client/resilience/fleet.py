@@ -281,6 +281,11 @@ class Fleet:
         """Why one of those that are gone is."""
         return next((one.last_error for one in self._members if one.last_error is not None), None)
 
+    @property
+    def hedging(self) -> bool:
+        """Whether any call may be sent a second time while the first is in flight."""
+        return self._measures.hedging
+
     def hedge_after_s(self, call: Call[Any]) -> float | None:
         """Seconds after which a second attempt may go; None: none."""
         if not self._measures.hedging or not isinstance(call, InferCall) or call.sequence:

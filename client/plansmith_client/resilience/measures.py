@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plansmith_client.calls import Call, InferCall
-from plansmith_client.resilience.hedges import Hedges
 from plansmith_client.resilience.members import Member
-from plansmith_client.resilience.outliers import Outliers
 from plansmith_client.resilience.policies import Balancing, Hedge
+
+if TYPE_CHECKING:
+    from plansmith_client.resilience.hedges import Hedges
+    from plansmith_client.resilience.outliers import Outliers
 
 
 class Measures:
@@ -18,8 +20,17 @@ class Measures:
     def __init__(
         self, members: Sequence[Member], hedge: Hedge | None, balancing: Balancing
     ) -> None:
-        self._hedges = None if hedge is None else Hedges(hedge)
-        self._outliers = Outliers(members, balancing) if len(members) > 1 else None
+        self._hedges: Hedges | None = None
+        self._outliers: Outliers | None = None
+        # Imported here: most clients have neither.
+        if hedge is not None:
+            from plansmith_client.resilience.hedges import Hedges
+
+            self._hedges = Hedges(hedge)
+        if len(members) > 1:
+            from plansmith_client.resilience.outliers import Outliers
+
+            self._outliers = Outliers(members, balancing)
 
     @property
     def wanted(self) -> bool:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plansmith_client.calls import (
     Call,
@@ -21,9 +21,11 @@ from plansmith_client.cancellation import Cancellation
 from plansmith_client.errors import PlansmithClientError
 from plansmith_client.resilience.attempts import Pause, Plan, Send, attempts, health, look
 from plansmith_client.resilience.fleet import Fleet
-from plansmith_client.resilience.hedging import Hedger
 from plansmith_client.resilience.streams import occupying
 from plansmith_client.statuses import closed
+
+if TYPE_CHECKING:
+    from plansmith_client.resilience.hedging import Hedger
 
 ResultT = TypeVar("ResultT")
 # Has an attempt made: where, with what, ended by whom.
@@ -39,7 +41,11 @@ class ResilientTransport:
         self._closed = False
         self._changed = threading.Condition()
         self._watching: threading.Thread | None = None
-        self._hedger = Hedger(fleet, transports)
+        self._hedger: Hedger | None = None
+        if fleet.hedging:
+            from plansmith_client.resilience.hedging import Hedger
+
+            self._hedger = Hedger(fleet, transports)
         # Not a method of ours: the fleet would keep us, and our thread, of a client nobody closed.
         self._wake = partial(_notify, self._changed)
         fleet.on_change = self._wake
@@ -78,7 +84,8 @@ class ResilientTransport:
         self._wake()
         for transport in self._transports:
             transport.close()
-        self._hedger.close()
+        if self._hedger is not None:
+            self._hedger.close()
         watching = self._watching
         # A callback of the last answer may close the client: a thread cannot wait for itself.
         if watching is not None and watching is not threading.current_thread():
@@ -125,7 +132,7 @@ class ResilientTransport:
         return self._closed or (cancellation is not None and cancellation.asked)
 
     def _attempt(self, step: Send, cancellation: Cancellation | None) -> Any:
-        if step.hedge_after_s is not None:
+        if step.hedge_after_s is not None and self._hedger is not None:
             return self._hedger.send(step, cancellation)
         return self._transports[step.place].send(step.call, cancellation)
 
