@@ -172,6 +172,14 @@ def sent_first_to(carried: Carried, late: Endpoint) -> Any:
     return reply
 
 
+def cancelled_soon(one: Endpoint) -> int:
+    """How many of its calls were, as soon as any is."""
+    end = time.monotonic() + LONG_S / 2
+    while not one.cancelled and time.monotonic() < end:
+        time.sleep(0.01)
+    return one.cancelled
+
+
 def test_the_second_attempt_wins_and_the_first_is_cancelled(
     pair: tuple[Carried, Endpoint, Endpoint],
 ) -> None:
@@ -180,7 +188,8 @@ def test_the_second_attempt_wins_and_the_first_is_cancelled(
     before = time.monotonic()
     assert sent_first_to(carried, late) == "other"
     assert time.monotonic() - before < LONG_S / 2
-    assert late.cancelled == 1
+    # On a busy machine it is the second attempt, which ends in its own time.
+    assert cancelled_soon(late) == 1
 
 
 def test_the_first_attempt_wins_and_the_second_is_cancelled(
@@ -189,10 +198,7 @@ def test_the_first_attempt_wins_and_the_second_is_cancelled(
     carried, late, other = pair
     late.takes_s, other.takes_s = 0.3, LONG_S
     assert sent_first_to(carried, late) == "one"
-    end = time.monotonic() + LONG_S / 2
-    while not other.cancelled and time.monotonic() < end:
-        time.sleep(0.01)
-    assert (other.sent, other.cancelled) == (1, 1)
+    assert (other.sent, cancelled_soon(other)) == (1, 1)
 
 
 def test_the_second_attempt_saves_a_first_that_fails(
