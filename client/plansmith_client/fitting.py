@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plansmith_client.calls import InputTensor
+from plansmith_client.calls import Input, InputTensor
 from plansmith_client.checks import Casting, checked_inputs
 from plansmith_client.datatypes import numpy_dtype
-from plansmith_client.tensors import ModelMetadata, TensorMetadata
+from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata
 
 # Name, type, dtype and shape of each array.
 _Signature: TypeAlias = tuple[tuple[str, type, Any, Any], ...]
@@ -33,9 +32,7 @@ class Fitting:
         # Replaced as a whole, for the metadata may be. Dict operations are atomic.
         self._kept: tuple[ModelMetadata | None, _Fits] = None, {}
 
-    def inputs(
-        self, metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]]
-    ) -> tuple[InputTensor, ...]:
+    def inputs(self, metadata: ModelMetadata, arrays: Mapping[str, Array]) -> tuple[Input, ...]:
         """What to send, in the model's order. Raises InvalidInput, naming the tensor, if unfit."""
         known, fits = self._kept
         if known is not metadata:
@@ -54,28 +51,24 @@ class Fitting:
                     fits.clear()
                 fits[signature] = specs
             return tensors
-        return tuple(
-            [
-                InputTensor(
-                    name=spec.name,
-                    dtype=spec.dtype,
-                    shape=(array := arrays[spec.name]).shape,
-                    content=array.ravel().view(np.uint8),
-                )
-                for spec in specs
-            ]
-        )
+        tensors = list[Input]()
+        for spec in specs:
+            # As its like was: an array of NumPy's own.
+            array: Any = arrays[spec.name]
+            content = array.ravel().view(np.uint8)
+            tensors.append(
+                InputTensor(name=spec.name, dtype=spec.dtype, shape=array.shape, content=content)
+            )
+        return tuple(tensors)
 
-    def _checked(
-        self, metadata: ModelMetadata, arrays: Mapping[str, NDArray[Any]]
-    ) -> tuple[InputTensor, ...]:
+    def _checked(self, metadata: ModelMetadata, arrays: Mapping[str, Array]) -> tuple[Input, ...]:
         return checked_inputs(
             metadata, arrays, casting=self._casting, limit_bytes=self._limit_bytes
         )
 
 
-def _is_sent_as_it_is(tensor: InputTensor, array: NDArray[Any]) -> bool:
-    # Subclasses flatten in their own ways.
+def _is_sent_as_it_is(tensor: Input, array: Any) -> bool:
+    # Subclasses flatten in their own ways, and tensors on a GPU are no arrays.
     if type(array) is not np.ndarray or array.dtype.hasobject:
         return False
     return array.dtype == numpy_dtype(tensor.dtype)
