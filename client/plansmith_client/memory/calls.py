@@ -70,6 +70,6 @@ class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
     """Which regions of system shared memory are registered?"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@slotted()
 class CudaRegionsCall(RegionsCall):
     """Which regions of GPUs' memory are?"""

@@ -53,8 +53,10 @@ class Response:
     # Whether the connection may carry another request.
     reusable: bool
 
-    # Of header and tensors.
-    size_bytes: int
+    @property
+    def size_bytes(self) -> int:
+        """Of what is in it."""
+        return len(self.header) + len(self.tensors)
 
 
 class _State(Enum):
@@ -212,7 +214,6 @@ class ResponseReader:
             tensors=whole[split:],
             # Bytes behind the answer belong to nothing that we asked.
             reusable=head.keeps and not self._pending,
-            size_bytes=len(whole),
         )
 
 
