@@ -19,7 +19,6 @@ from plansmith_client.errors import (
     ServerUnavailable,
 )
 from plansmith_client.insight.context import timed, trace_context
-from plansmith_client.memory.regions import AsyncSharedRegion, SharedRegion
 from plansmith_client.model import Model
 from plansmith_client.model_sequence import AsyncModelSequence, ModelSequence
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from plansmith_client.async_model import AsyncModel
     from plansmith_client.memory.cuda_regions import AsyncCudaRegion, CudaRegion
     from plansmith_client.memory.cuda_tensors import CudaTensor
+    from plansmith_client.memory.regions import AsyncSharedRegion, SharedRegion
 
 __all__ = [
     "TLS",
@@ -75,8 +75,10 @@ _ON_FIRST_NEED = {
     "AsyncClient": "plansmith_client.async_client",
     "AsyncCudaRegion": "plansmith_client.memory.cuda_regions",
     "AsyncModel": "plansmith_client.async_model",
+    "AsyncSharedRegion": "plansmith_client.memory.regions",
     "CudaRegion": "plansmith_client.memory.cuda_regions",
     "CudaTensor": "plansmith_client.memory.cuda_tensors",
+    "SharedRegion": "plansmith_client.memory.regions",
 }
 
 

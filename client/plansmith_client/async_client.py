@@ -16,8 +16,7 @@ from plansmith_client.deadline import Timeout
 from plansmith_client.drivers import run_async
 from plansmith_client.forks import OwnAsyncTransport
 from plansmith_client.insight.observer import Tracing
-from plansmith_client.memory.regions import AsyncSharedRegion
-from plansmith_client.memory.registrations import Mode
+from plansmith_client.memory.sharing import Mode
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.sequences import fresh_ids
 from plansmith_client.transports import open_async_resilient
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from plansmith_client.management.calls import ServerMetadata
     from plansmith_client.management.statistics import ModelStatistics
     from plansmith_client.memory.cuda_regions import AsyncCudaRegion
+    from plansmith_client.memory.regions import AsyncSharedRegion
 
 
 class AsyncClient:
@@ -73,7 +73,7 @@ class AsyncClient:
         )
         self._core = core
         checked_workers(max_workers)
-        inner = open_async_resilient(core.granted, core.fleet, core.memory)
+        inner = open_async_resilient(core.granted, core.fleet, core.sharing)
         self._transport: AsyncTransport = OwnAsyncTransport(inner, core.owner)
         self._connection = AsyncConnection(transport=self._transport, ids=fresh_ids())
 
@@ -142,7 +142,9 @@ class AsyncClient:
 
     def shared_memory(self, size_bytes: int, *, name: str | None = None) -> AsyncSharedRegion:
         """As `Client.shared_memory`, for `async with`; not awaited itself."""
-        return AsyncSharedRegion(self._core.memory, size_bytes, name)
+        from plansmith_client.memory.regions import AsyncSharedRegion
+
+        return AsyncSharedRegion(self._core.sharing.begun(), size_bytes, name)
 
     def cuda_shared_memory(
         self, size_bytes: int, *, device_id: int = 0, name: str | None = None
@@ -150,7 +152,7 @@ class AsyncClient:
         """As `Client.cuda_shared_memory`, for `async with`; not awaited itself."""
         from plansmith_client.memory.cuda_regions import AsyncCudaRegion
 
-        return AsyncCudaRegion(self._core.memory, size_bytes, device_id, name)
+        return AsyncCudaRegion(self._core.sharing.begun(), size_bytes, device_id, name)
 
     async def close(self) -> None:
         """As `Client.close`."""

@@ -15,8 +15,7 @@ from plansmith_client.deadline import Timeout
 from plansmith_client.drivers import run
 from plansmith_client.forks import OwnTransport
 from plansmith_client.insight.observer import Tracing
-from plansmith_client.memory.regions import SharedRegion
-from plansmith_client.memory.registrations import Mode
+from plansmith_client.memory.sharing import Mode
 from plansmith_client.model import Connection, Model
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.sequences import fresh_ids
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from plansmith_client.management.calls import ServerMetadata
     from plansmith_client.management.statistics import ModelStatistics
     from plansmith_client.memory.cuda_regions import CudaRegion
+    from plansmith_client.memory.regions import SharedRegion
 
 
 class Client:
@@ -93,7 +93,7 @@ class Client:
         )
         self._core = core
         self._workers = Workers(max_workers, core.owner)
-        inner = open_resilient(core.granted, core.fleet, core.memory)
+        inner = open_resilient(core.granted, core.fleet, core.sharing)
         self._transport: Transport = OwnTransport(inner, core.owner)
         self._connection = Connection(
             transport=self._transport, workers=self._workers, ids=fresh_ids()
@@ -198,7 +198,9 @@ class Client:
         After a call that failed the server may still read and write there for a while.
         Raises InvalidInput where there is no room for it.
         """
-        return SharedRegion(self._core.memory, size_bytes, name)
+        from plansmith_client.memory.regions import SharedRegion
+
+        return SharedRegion(self._core.sharing.begun(), size_bytes, name)
 
     def cuda_shared_memory(
         self, size_bytes: int, *, device_id: int = 0, name: str | None = None
@@ -214,7 +216,7 @@ class Client:
         """
         from plansmith_client.memory.cuda_regions import CudaRegion
 
-        return CudaRegion(self._core.memory, size_bytes, device_id, name)
+        return CudaRegion(self._core.sharing.begun(), size_bytes, device_id, name)
 
     def close(self) -> None:
         """Ends the connection; calls in flight raise PlansmithClientError. Safe to repeat."""

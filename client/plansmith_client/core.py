@@ -13,8 +13,7 @@ from plansmith_client.deadline import Deadline, Timeout, checked_timeout, deadli
 from plansmith_client.endpoints import parse_endpoints
 from plansmith_client.forks import Owner
 from plansmith_client.insight.observer import Observer, Tracing
-from plansmith_client.memory.regions import Memory
-from plansmith_client.memory.registrations import Mode, checked_mode
+from plansmith_client.memory.sharing import Mode, Sharing, checked_mode
 from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.slotted import slotted
@@ -39,7 +38,7 @@ class Core:
     limit_bytes: int
     timeout_s: float
     observer: Observer
-    memory: Memory
+    sharing: Sharing
     owner: Owner
     cache: flow.MetadataCache = field(default_factory=dict[tuple[str, int | None], ModelMetadata])
 
@@ -104,6 +103,6 @@ def configured(
         limit_bytes=min(checked_limit(max_request_bytes, one) for one in endpoints),
         timeout_s=checked_timeout(timeout_s),
         observer=Observer(tracing=tracing),
-        memory=Memory(checked_mode(shared_memory)),
+        sharing=Sharing(checked_mode(shared_memory)),
         owner=Owner(url=fleet.name),
     )

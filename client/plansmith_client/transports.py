@@ -5,7 +5,7 @@ from __future__ import annotations
 from plansmith_client.calls import AsyncTransport, Transport
 from plansmith_client.credentials import Access
 from plansmith_client.endpoints import Endpoint
-from plansmith_client.memory.regions import Memory
+from plansmith_client.memory.sharing import Sharing
 from plansmith_client.memory.transports import (
     AsyncSharedMemoryTransport,
     SharedMemoryTransport,
@@ -39,30 +39,34 @@ def open_async_transport(endpoint: Endpoint, access: Access) -> AsyncTransport:
     return AsyncGrpcTransport(endpoint, access)
 
 
-def open_sharing(endpoint: Endpoint, access: Access, memory: Memory) -> Transport:
+def open_sharing(endpoint: Endpoint, access: Access, sharing: Sharing) -> Transport:
     """As `open_transport`; tensors may go by shared memory."""
     inner = open_transport(endpoint, access)
-    return SharedMemoryTransport(inner, endpoint, memory) if may_share(endpoint, memory) else inner
+    return (
+        SharedMemoryTransport(inner, endpoint, sharing)
+        if may_share(endpoint, sharing.mode)
+        else inner
+    )
 
 
-def open_async_sharing(endpoint: Endpoint, access: Access, memory: Memory) -> AsyncTransport:
+def open_async_sharing(endpoint: Endpoint, access: Access, sharing: Sharing) -> AsyncTransport:
     """As `open_sharing`."""
     inner = open_async_transport(endpoint, access)
-    if not may_share(endpoint, memory):
+    if not may_share(endpoint, sharing.mode):
         return inner
-    return AsyncSharedMemoryTransport(inner, endpoint, memory)
+    return AsyncSharedMemoryTransport(inner, endpoint, sharing)
 
 
-def open_resilient(granted: Granted, fleet: Fleet, memory: Memory) -> Transport:
+def open_resilient(granted: Granted, fleet: Fleet, sharing: Sharing) -> Transport:
     """One over the transports of all endpoints, which `fleet` names in the same order."""
     from plansmith_client.resilience.sync import ResilientTransport
 
-    return ResilientTransport(tuple(open_sharing(*one, memory) for one in granted), fleet)
+    return ResilientTransport(tuple(open_sharing(*one, sharing) for one in granted), fleet)
 
 
-def open_async_resilient(granted: Granted, fleet: Fleet, memory: Memory) -> AsyncTransport:
+def open_async_resilient(granted: Granted, fleet: Fleet, sharing: Sharing) -> AsyncTransport:
     """As `open_resilient`."""
     from plansmith_client.resilience.aio import AsyncResilientTransport
 
-    inner = tuple(open_async_sharing(*one, memory) for one in granted)
+    inner = tuple(open_async_sharing(*one, sharing) for one in granted)
     return AsyncResilientTransport(inner, fleet)

@@ -63,6 +63,7 @@ class _CudaRegion:
         name = this_process().new_name(self._label)
         content = allocated(name, self.size_bytes, self.device_id)
         self._region = OpenCudaRegion(self._memory, name, content)
+        self._memory.has_cuda = True
         for session, _ in self._memory.sessions:
             session.begin_cuda()
 

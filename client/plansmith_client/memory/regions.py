@@ -17,7 +17,7 @@ from plansmith_client.errors import InvalidInput, PlansmithClientError
 from plansmith_client.memory.naming import is_label, this_process
 from plansmith_client.memory.pool import Budget
 from plansmith_client.memory.posix import SharedObject, address_of, free_bytes, sweep
-from plansmith_client.memory.registrations import Mode
+from plansmith_client.memory.sharing import Mode
 
 if TYPE_CHECKING:
     from plansmith_client.memory.cuda_tensors import OpenCudaRegion
@@ -70,6 +70,8 @@ class Memory:
         self.sessions: list[tuple[Registered, Any]] = []
         # Replaced as a whole, so that another thread may go through it.
         self.regions: tuple[OpenRegion, ...] = ()
+        # Whether there ever was a region of a GPU's memory.
+        self.has_cuda: bool = False
         # Of GPUs' memory: what servers have yet to let go of, though its block has ended.
         self.held: tuple[OpenCudaRegion, ...] = ()
         self._swept = False

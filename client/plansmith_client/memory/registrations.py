@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
@@ -25,27 +25,17 @@ from plansmith_client.memory.calls import (
 from plansmith_client.memory.log import tell
 from plansmith_client.memory.naming import begun_at, this_process
 from plansmith_client.memory.posix import SHARED_MEMORY, SharedObject
+from plansmith_client.memory.sharing import Mode
 
 if TYPE_CHECKING:
     from plansmith_client.management.calls import ServerMetadata
 
 WhatT = TypeVar("WhatT")
-# "auto": where it can be, without a word. True: an error where it cannot. False: never.
-Mode: TypeAlias = Literal["auto"] | bool
-
-_MODES: tuple[object, ...] = ("auto", True, False)
 # The oldest that was seen to refuse to let go of what a request still uses. One that does let go
 # would end with a segmentation fault.
 _SAFE_RELEASE = (2, 51)
 # Before a server is asked again that could not be reached.
 _REST_S = 5.0
-
-
-def checked_mode(mode: Mode) -> Mode:
-    """`mode` itself. Raises InvalidInput for another than those."""
-    if not any(mode is one for one in _MODES) and mode != "auto":
-        raise InvalidInput(f'shared_memory {mode!r} is not "auto", True or False')
-    return mode
 
 
 class NamedRegions(Generic[WhatT]):

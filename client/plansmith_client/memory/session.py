@@ -29,14 +29,11 @@ from plansmith_client.memory.pool import Pool, Slot
 from plansmith_client.memory.posix import SharedObject
 from plansmith_client.memory.regions import Memory
 from plansmith_client.memory.registrations import Registrations
+from plansmith_client.memory.sharing import THRESHOLD_BYTES
 
 if TYPE_CHECKING:
     from plansmith_client.memory.cuda_session import CudaSession
 
-# Smaller tensors cost no more over the wire. Measured with a Triton 2.51 that echoes, in ms of this
-# process's CPU over gRPC, over HTTP and by reference: 1.3, 0.5 and 0.4 for 256 kB, 0.5, 0.3 and 0.4
-# for 128 kB.
-THRESHOLD_BYTES = 2**18
 # Between two questions whether a request that we left has ended at the server.
 _ASKED_AGAIN_S = 0.1
 _CLOSING_S = 0.5
@@ -88,9 +85,7 @@ class Session:
 
     def saw(self, call: InferCall, answer: Outputs) -> None:
         """`answer` came over the wire."""
-        size_bytes = 0
-        for one in answer:
-            size_bytes += len(one.content)
+        size_bytes = sum(len(one.content) for one in answer)
         if size_bytes >= THRESHOLD_BYTES and not self._registrations.refused:
             self._sizes.saw(call, answer)
 

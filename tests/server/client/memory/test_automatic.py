@@ -12,7 +12,7 @@ import pytest
 from plansmith_client import InvalidInput, ServerFault
 from plansmith_client.memory import regions
 from plansmith_client.memory.pool import Budget
-from plansmith_client.memory.session import THRESHOLD_BYTES
+from plansmith_client.memory.sharing import THRESHOLD_BYTES
 from shared_memory import ITEMS, files, numbers, registered, wire_bytes
 from twins import Connect
 

@@ -29,8 +29,8 @@ from plansmith_client.memory.calls import (
 from plansmith_client.memory.naming import Process, this_process
 from plansmith_client.memory.posix import SHARED_MEMORY
 from plansmith_client.memory.regions import Memory
-from plansmith_client.memory.registrations import Mode
 from plansmith_client.memory.session import Session
+from plansmith_client.memory.sharing import Mode
 from region_server import Clock, Server
 
 ITEMS = 2**17

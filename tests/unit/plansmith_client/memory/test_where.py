@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from plansmith_client.endpoints import parse_endpoint
-from plansmith_client.memory.regions import Memory
 from plansmith_client.memory.transports import may_share
 
 HERE = [
@@ -20,11 +19,11 @@ ELSEWHERE = ["10.0.0.1:1", "http://example.com:1", "[fe80::1]:1", "localhost.exa
 
 @pytest.mark.parametrize("url", HERE)
 def test_at_this_machines_own(url: str) -> None:
-    assert may_share(parse_endpoint(url), Memory("auto"))
-    assert not may_share(parse_endpoint(url), Memory(False))
+    assert may_share(parse_endpoint(url), "auto")
+    assert not may_share(parse_endpoint(url), False)
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
 def test_at_others_only_if_told_so(url: str) -> None:
-    assert not may_share(parse_endpoint(url), Memory("auto"))
-    assert may_share(parse_endpoint(url), Memory(True))
+    assert not may_share(parse_endpoint(url), "auto")
+    assert may_share(parse_endpoint(url), True)
