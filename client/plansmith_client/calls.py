@@ -42,24 +42,28 @@ class Call(Generic[ReplyT]):
     record: CallRecord = field(default=UNRECORDED, repr=False, compare=False)
 
 
-@slotted()
 class HealthCall(Call[bool]):
     """Is it well? Over HTTP a refusal is the answer "no"."""
 
+    __slots__ = ()
 
-@slotted()
+
 class ServerLiveCall(HealthCall):
     """Does the server run?"""
 
+    __slots__ = ()
 
-@slotted()
+
 class ServerReadyCall(HealthCall):
     """Is the server ready for requests?"""
 
+    __slots__ = ()
 
-@slotted()
+
 class ModelReadyCall(HealthCall):
     """Is the model ready for requests?"""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +73,10 @@ class MetadataReply:
     outputs: tuple[TensorMetadata, ...]
 
 
-@slotted()
 class MetadataCall(Call[MetadataReply]):
     """Which versions are there, what do they take and give?"""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +87,10 @@ class ConfigReply:
     stateful: bool = False
 
 
-@slotted()
 class ConfigCall(Call[ConfigReply]):
     """What the metadata does not tell: batch limit, optional inputs, streams, sequences."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,9 +107,10 @@ class IndexEntry:
     reason: str
 
 
-@slotted()
 class IndexCall(Call[tuple[IndexEntry, ...]]):
     """Which models are in the server's repository? `model` stays empty."""
+
+    __slots__ = ()
 
 
 @slotted()
@@ -184,7 +191,6 @@ class InferCall(Call[tuple[OutputTensor, ...]]):
     references: References = NO_REFERENCES
 
 
-@slotted()
 class ManagementCall(Call[ReplyT]):
     """What few programs ask for: `package` has these calls, and a protocol's messages for them.
 
@@ -193,6 +199,8 @@ class ManagementCall(Call[ReplyT]):
 
     package: ClassVar[str] = "plansmith_client.management"
     changes_server: ClassVar[bool] = False
+
+    __slots__ = ()
 
 
 def is_repeatable(call: Call[Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from plansmith_client.calls import IndexEntry
 from plansmith_client.errors import ModelNotFound
@@ -32,6 +31,9 @@ def _without(name: str, index: Sequence[IndexEntry]) -> str:
     known = sorted({one.model for one in index})
     if not known:
         return f"no model {name!r}, nor any other, in the repository"
+    # Imported here, as in `checks`.
+    from difflib import get_close_matches
+
     nearest = get_close_matches(name, known, n=3)
     if nearest:
         return f"no model {name!r} in the repository (nearest: {', '.join(map(repr, nearest))})"

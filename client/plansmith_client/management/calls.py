@@ -21,19 +21,22 @@ class ServerMetadata:
     extensions: tuple[str, ...]
 
 
-@slotted()
 class ServerMetadataCall(ManagementCall[ServerMetadata]):
     """What is the server?"""
 
+    __slots__ = ()
 
-@slotted()
+
 class FullConfigCall(ManagementCall[ModelConfig]):
     """All of a model's configuration."""
 
+    __slots__ = ()
 
-@slotted()
+
 class StatisticsCall(ManagementCall[tuple[ModelStatistics, ...]]):
     """What the server has counted of a model and version; of all where `model` is empty."""
+
+    __slots__ = ()
 
 
 @slotted()

@@ -9,11 +9,12 @@ from plansmith_client.calls import ManagementCall, ReplyT
 from plansmith_client.slotted import slotted
 
 
-@slotted()
 class RegionCall(ManagementCall[ReplyT]):
     """About a region that a server knows by name."""
 
     package: ClassVar[str] = "plansmith_client.memory"
+
+    __slots__ = ()
 
 
 @slotted()
@@ -51,9 +52,10 @@ class UnregisterCall(RegionCall[None]):
     region: str
 
 
-@slotted()
 class UnregisterCudaCall(UnregisterCall):
     """The same of a GPU's memory."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +67,10 @@ class RegisteredRegion:
     size_bytes: int
 
 
-@slotted()
 class RegionsCall(RegionCall[tuple[RegisteredRegion, ...]]):
     """Which regions of system shared memory are registered?"""
+
+    __slots__ = ()
 
 
 @slotted()
