@@ -48,8 +48,9 @@ class ModelTimings:
 
     `encode_s`, `round_trip_s`, `decode_s` and `other_s` are those of CallTiming; all are None if
     no call was answered. `server`: its share of the round trip; `network_s`: the rest of it, which
-    is the network, both protocol stacks and waiting for a core. Both are None where the server's
-    share cannot be known: `note` says why.
+    is the network, both protocol stacks and waiting for a core; below zero where a busy server
+    counts on when its answer has come. Both are None where the server's share cannot be known:
+    `note` says why.
     """
 
     model: str

@@ -123,7 +123,8 @@ def test_a_watch_tells_the_server_s_parts_as_well(connect: Connect, echo_server:
     inside = found.server
     assert inside is not None
     parts = (inside.queue_s, inside.compute_input_s, inside.compute_infer_s)
-    assert min(*parts, inside.compute_output_s, found.network_s) > 0
+    assert min(*parts, inside.compute_output_s) > 0
+    # Not the network's: a busy server may count on when its answer has long come.
     assert inside.total_s + found.network_s == pytest.approx(found.round_trip_s)
     whole = found.encode_s + found.round_trip_s + found.decode_s + found.other_s
     assert whole == pytest.approx(found.mean_s)
