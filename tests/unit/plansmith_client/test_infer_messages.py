@@ -43,6 +43,28 @@ def test_reads_what_protobuf_writes(lengths: list[int], name: str) -> None:
     assert [one.shape for one in outputs] == [(1, length) for length in lengths]
 
 
+lengths = st.lists(st.integers(0, 3), min_size=1, max_size=3)
+
+
+@given(
+    st.lists(
+        st.tuples(lengths, st.sampled_from(["y", "z", "yy"]), st.sampled_from(["UINT8", "INT8"])),
+        max_size=8,
+    )
+)
+def test_answers_of_one_length_are_each_read_as_they_are(
+    answers: list[tuple[list[int], str, str]],
+) -> None:
+    """Where the tensors are is remembered by an answer's length."""
+    for lengths_, name, dtype in answers * 2:
+        contents = [bytes([place + 65]) * length for place, length in enumerate(lengths_)]
+        outputs = decode_infer(response(contents, name, dtype).SerializeToString())
+        assert [(one.name, one.dtype, one.shape, bytes(one.content)) for one in outputs] == [
+            (f"{name}{place}", dtype, (1, len(content)), content)
+            for place, content in enumerate(contents)
+        ]
+
+
 def test_a_stream_s_answer_is_read_alike() -> None:
     streamed = service_pb2.ModelStreamInferResponse(infer_response=response([b"ab", b"c" * 300]))
     found = decode_streamed(streamed.SerializeToString(), CALL)

@@ -197,6 +197,23 @@ def test_a_client_loads_the_protocol_of_its_url_alone(
     assert not loaded & {*unwanted, "torch", "onnx", "plansmith"}
 
 
+def test_shared_memory_and_asyncio_s_twin_are_loaded_when_they_are_asked_for() -> None:
+    program = """
+import plansmith_client, sys
+def loaded():
+    names = ("memory.session", "memory.regions", "async_client", "resilience.hedging")
+    return ["plansmith_client." + name in sys.modules for name in names]
+client = plansmith_client.Client("localhost:1")
+print(*loaded())
+with client.shared_memory(10):
+    pass
+plansmith_client.AsyncClient
+plansmith_client.Client("localhost:1", hedge=plansmith_client.Hedge())
+print(*loaded())
+"""
+    assert python(program).split() == ["False"] * 4 + ["False", "True", "True", "True"]
+
+
 @pytest.mark.parametrize("url", ["localhost:1", "http://localhost:1"])
 def test_what_is_for_gpus_is_loaded_when_it_is_asked_for(url: str) -> None:
     program = f"""

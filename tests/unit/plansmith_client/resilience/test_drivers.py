@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
+from carried_calls import Carried, Endpoint, call
 from plansmith_client import (
     Balancing,
     Breaker,
@@ -19,11 +19,6 @@ from plansmith_client import (
     ServerFault,
     ServerUnavailable,
 )
-from plansmith_client.calls import Call, HealthCall, InferCall
-from plansmith_client.cancellation import Cancellation
-from plansmith_client.deadline import Deadline
-from plansmith_client.errors import PlansmithClientError
-from plansmith_client.resilience.aio import AsyncResilientTransport
 from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.sync import ResilientTransport
 
@@ -40,111 +35,12 @@ def fleet(count: int) -> Fleet:
     )
 
 
-def call() -> InferCall:
-    return InferCall(deadline=Deadline(60), model="m", inputs=())
-
-
-class Endpoint:
-    """Answers with its name after `takes_s`, or raises; `cancelled` counts calls that were."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.takes_s = 0.001
-        self.error: PlansmithClientError | None = None
-        self.answers_before_error = 0
-        self.sent = 0
-        self.cancelled = 0
-
-    def _end(self, call: Call[Any]) -> Any:
-        if isinstance(call, HealthCall):
-            return True
-        if self.error is not None:
-            raise self.error
-        return self.name
-
-    def send(self, call: Call[Any], cancellation: Cancellation | None = None) -> Any:
-        if not isinstance(call, HealthCall):
-            self.sent += 1
-            ended = threading.Event()
-            if cancellation is None:
-                ended.wait(self.takes_s)
-            else:
-                with cancellation.ending_with(ended.set):
-                    if ended.wait(self.takes_s):
-                        self.cancelled += 1
-                        raise ServerUnavailable("cancelled", status="UNAVAILABLE")
-        return self._end(call)
-
-    def stream(self, call: InferCall) -> Generator[Any]:
-        self.sent += 1
-        yield from range(self.answers_before_error)
-        yield self._end(call)
-
-    def close(self) -> None: ...
-
-
-class AsyncEndpoint:
-    """The same, awaited."""
-
-    def __init__(self, one: Endpoint) -> None:
-        self.one = one
-
-    async def send(self, call: Call[Any]) -> Any:
-        if not isinstance(call, HealthCall):
-            self.one.sent += 1
-            try:
-                await asyncio.sleep(self.one.takes_s)
-            except asyncio.CancelledError:
-                self.one.cancelled += 1
-                raise
-        return self.one._end(call)
-
-    async def stream(self, call: InferCall) -> AsyncGenerator[Any]:
-        for answer in self.one.stream(call):
-            yield answer
-
-    async def close(self) -> None: ...
-
-
-class Carried:
-    """Either transport, as one that blocks."""
-
-    def __init__(self, kind: str, endpoints: list[Endpoint]) -> None:
-        self.endpoints = endpoints
-        self._runner = asyncio.Runner()
-        self._sync: ResilientTransport | None = None
-        if kind == "sync":
-            self._sync = ResilientTransport(tuple(endpoints), fleet(len(endpoints)))
-        else:
-            inner = tuple(AsyncEndpoint(one) for one in endpoints)
-            self._aio = AsyncResilientTransport(inner, fleet(len(endpoints)))
-
-    def send(self) -> Any:
-        return self._sync.send(call()) if self._sync else self._runner.run(self._aio.send(call()))
-
-    def stream(self) -> list[Any]:
-        if self._sync:
-            return list(self._sync.stream(call()))
-
-        async def collected() -> list[Any]:
-            return [one async for one in self._aio.stream(call())]
-
-        return self._runner.run(collected())
-
-    def close(self) -> None:
-        if self._sync:
-            self._sync.close()
-        else:
-            self._runner.run(self._aio.close())
-        self._runner.close()
-
-
 @pytest.fixture(params=["sync", "aio"])
 def carry(request: pytest.FixtureRequest) -> Generator[Callable[..., Carried]]:
     made: list[Carried] = []
 
     def make(*endpoints: Endpoint) -> Carried:
-        made.append(Carried(request.param, list(endpoints)))
+        made.append(Carried(request.param, list(endpoints), fleet(len(endpoints))))
         return made[-1]
 
     yield make
