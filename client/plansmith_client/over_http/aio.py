@@ -40,7 +40,6 @@ class _Connection(asyncio.BufferedProtocol):
     async def exchange(self, request: Request, timeout_s: float | None) -> Response:
         """The answer. Raises OSError, TimeoutError among it, and MalformedAnswer."""
         loop = asyncio.get_running_loop()
-        self._reader.reset()
         self._answer = answer = loop.create_future()
         timer = (
             None if timeout_s is None else loop.call_later(timeout_s, self._fail, TimeoutError())

@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 from contextlib import suppress
+from itertools import count
 
 from plansmith_client.deadline import Deadline
 from plansmith_client.endpoints import Endpoint
@@ -13,6 +14,8 @@ from plansmith_client.over_http.messages import Request
 from plansmith_client.over_http.names import addresses
 from plansmith_client.over_http.response import Response, ResponseReader
 
+# Between two looks at the deadline, while there is always more to receive.
+_TURNS = 16
 # sendmsg takes 1024 pieces at a time (IOV_MAX of Linux).
 _PIECES = 512
 
@@ -35,7 +38,6 @@ class Connection:
 
     def exchange(self, request: Request, deadline: Deadline) -> Response:
         """The answer. Raises OSError, TimeoutError among it, and MalformedAnswer."""
-        self._reader.reset()
         link = self._socket or self._connect(deadline)
         try:
             self._send(link, request, deadline)
@@ -125,23 +127,25 @@ class Connection:
 
     def _receive(self, link: socket.socket, deadline: Deadline) -> Response:
         reader = self._reader
-        while True:
+        for turn in count(1):
             if self._context is not None:
                 link.settimeout(_left_s(deadline))
             elif not reader.started:
                 # Nothing is there yet, as a rule.
                 _wait(self._readable, deadline)
             try:
-                count = link.recv_into(reader.buffer())
+                size_bytes = link.recv_into(reader.buffer())
             except BlockingIOError:
                 _wait(self._readable, deadline)
                 continue
-            if not count:
-                raise ConnectionResetError("the connection was closed before the answer was whole")
-            if (answer := reader.received(count)) is not None:
+            if not size_bytes:
+                break
+            if (answer := reader.received(size_bytes)) is not None:
                 return answer
-            # Bytes that never cease are no reason to wait for ever.
-            _left_s(deadline)
+            if not turn % _TURNS:
+                # Bytes that never cease are no reason to wait for ever.
+                _left_s(deadline)
+        raise ConnectionResetError("the connection was closed before the answer was whole")
 
     def _receive_refusal(self, link: socket.socket, deadline: Deadline) -> Response:
         answer = self._receive(link, deadline)

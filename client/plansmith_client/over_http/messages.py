@@ -44,6 +44,7 @@ from plansmith_client.tensors import TensorMetadata
 # What a path's segment may hold besides letters and digits (RFC 3986, section 3.3) goes as it is,
 # for Triton 2.51 does not decode what is quoted: of other names it cannot be asked by HTTP.
 _SEGMENT = "!$&'()*+,;=:@"
+_OK = int(HTTPStatus.OK)
 # "Not ready" is an answer too: 400 by Triton, 503 by others.
 _NOT_READY = (HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -110,15 +111,16 @@ def _inference(
 
 def decode(call: Call[Any], answer: Response, url: str) -> Any:
     """The reply to `call`. Raises this package's errors for a refusal and for what is none."""
-    if answer.status != HTTPStatus.OK:
+    if answer.status != _OK:
         if isinstance(call, HealthCall) and answer.status in _NOT_READY:
             return False
         raise refused(call, answer, url)
     try:
+        if isinstance(call, InferCall):
+            placed = call.references.placed() if call.references.outputs else ()
+            return decode_infer(answer, placed)
         if isinstance(call, ManagementCall):
             return _rare(call).decode(call, bytes(answer.header))
-        if isinstance(call, InferCall):
-            return decode_infer(answer, call.references.placed() if call.references.outputs else ())
         return _DECODE[type(call)](answer)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(call, url, f"{type(error).__name__}: {error}") from error

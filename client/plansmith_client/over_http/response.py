@@ -68,6 +68,10 @@ class _State(Enum):
     TRAILER = auto()
 
 
+# Asked of every answer: an Enum's own attributes are looked up slowly.
+_HEAD, _BODY = _State.HEAD, _State.BODY
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Head:
     status: int
@@ -83,17 +87,13 @@ class ResponseReader:
     """The answers of one connection, one after another.
 
     `buffer` lends memory to receive into, `received` takes what is there. `started` says whether
-    any byte of the present answer has come.
+    any byte of the present answer has come. After a MalformedAnswer there is no next one.
     """
 
     def __init__(self) -> None:
+        self.started: bool = False
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
-        self.reset()
-
-    def reset(self) -> None:
-        """Makes ready for the next answer."""
-        self.started = False
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._pending = b""
         self._head = _NO_HEAD
         self._body = _EMPTY
@@ -103,21 +103,16 @@ class ResponseReader:
 
     def buffer(self) -> memoryview:
         """Where the next bytes go; valid until `received`."""
-        if self._state is _State.BODY:
-            return self._body[self._filled :]
-        return self._scratch
+        return self._body[self._filled :] if self._state is _BODY else self._scratch
 
     def received(self, count: int) -> Response | None:
         """The answer, once it is whole. Raises MalformedAnswer."""
-        self.started: bool = True
-        if self._state is _State.BODY:
-            self._filled += count
-            return self._finished() if self._filled == len(self._body) else None
-        data = bytes(self._scratch[:count])
-        self._pending = self._pending + data if self._pending else data
-        if self._state is _State.HEAD:
-            return self._read_head()
-        return self._read_chunks()
+        self.started = True
+        if self._state is _BODY:
+            self._filled = filled = self._filled + count
+            return self._finished() if filled == len(self._body) else None
+        self._pending += self._scratch[:count]
+        return self._read_head() if self._state is _HEAD else self._read_chunks()
 
     def _read_head(self) -> Response | None:
         while True:
@@ -126,28 +121,25 @@ class ResponseReader:
                 raise MalformedAnswer(f"its head has more than {_HEAD_BYTES} bytes")
             if not found:
                 return None
-            read = _kept if len(head) <= _KEPT_HEAD_BYTES else _parsed
-            self._head, self._pending = read(head), rest
+            self._head = read = (_kept if len(head) <= _KEPT_HEAD_BYTES else _parsed)(head)
             # 100 to 199 are announcements, the answer is still to come; but not 101.
-            if self._head.status >= 200:
-                return self._begin_body()
-            if self._head.status == 101:
+            if read.status >= 200:
+                return self._begin_body(read.length, rest)
+            if read.status == 101:
                 raise MalformedAnswer("it changes to another protocol, unasked")
+            self._pending = rest
 
-    def _begin_body(self) -> Response | None:
-        length = self._head.length
+    def _begin_body(self, length: int | None, rest: bytes) -> Response | None:
+        """`rest`: what has come of the body, and of what is behind it."""
         if length is None:
-            self._state = _State.CHUNK_SIZE
+            self._state, self._pending = _State.CHUNK_SIZE, rest
             return self._read_chunks()
         self._body = body = self._aligned(length)
-        first, taken = self._pending, len(self._pending)
+        taken, behind = len(rest), b""
         if taken > length:
-            first, self._pending, taken = first[:length], first[length:], length
-        else:
-            self._pending = b""
-        body[:taken] = first
-        self._filled = taken
-        self._state = _State.BODY
+            rest, behind, taken = rest[:length], rest[length:], length
+        body[:taken] = rest
+        self._filled, self._pending, self._state = taken, behind, _BODY
         return self._finished() if taken == length else None
 
     def _aligned(self, length: int) -> memoryview:
@@ -199,14 +191,15 @@ class ResponseReader:
 
     def _finished(self) -> Response:
         head = self._head
-        json_bytes = head.json_bytes
-        if json_bytes is not None and json_bytes > len(self._body):
-            raise MalformedAnswer(f"its header has {json_bytes} bytes, all of it {len(self._body)}")
-        whole = self._body.toreadonly()
+        json_bytes, whole = head.json_bytes, self._body.toreadonly()
+        split = len(whole) if json_bytes is None else json_bytes
+        if split > len(whole):
+            raise MalformedAnswer(f"its header has {split} bytes, all of it {len(whole)}")
         # An idle connection holds no answer, and has room for what nobody asked, its end for one:
         # asyncio takes a lent buffer without room for a fault.
-        self._state, self._body, self._chunks = _State.HEAD, _EMPTY, bytearray()
-        split = len(whole) if json_bytes is None else json_bytes
+        self._state, self._body, self.started = _HEAD, _EMPTY, False
+        if self._chunks:
+            self._chunks = bytearray()
         return Response(
             status=head.status,
             reason=head.reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from plansmith_client.resilience.policies import Retry
@@ -24,10 +25,14 @@ class RetryBudget:
         self._floor = policy.budget_floor_per_s * WINDOW_S
         # Number of the slot of time, calls, retries.
         self._slots: deque[list[int]] = deque()
+        # The last of them, and when it ends.
+        self._latest = [0, 0, 0]
+        self._latest_until = -math.inf
 
     def called(self, now: float) -> None:
         """A call was made."""
-        self._slot(now)[1] += 1
+        latest = self._latest if now < self._latest_until else self._slot(now)
+        latest[1] += 1
 
     def take(self, now: float) -> bool:
         """Whether there may be a retry; it counts as made."""
@@ -46,4 +51,5 @@ class RetryBudget:
             slots.append([number, 0, 0])
             while slots[0][0] <= number - _SLOTS:
                 slots.popleft()
+            self._latest, self._latest_until = slots[-1], (number + 1) * _SLOT_S
         return slots[-1]

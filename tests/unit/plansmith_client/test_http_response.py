@@ -105,12 +105,13 @@ def test_without_a_header_length_all_of_it_is_json() -> None:
 
 def test_one_answer_after_another() -> None:
     _, reader = read(with_length(b"one"))
-    assert reader.started
-    reader.reset()
     assert not reader.started
     wire = with_length(b"two")
     reader.buffer()[: len(wire)] = wire
-    answer = reader.received(len(wire))
+    assert reader.received(len(wire) - 1) is None
+    assert reader.started
+    reader.buffer()[:1] = wire[-1:]
+    answer = reader.received(1)
     assert answer is not None
     assert bytes(answer.header) == b"two"
 
@@ -181,7 +182,6 @@ def test_an_answer_stays_as_it_is_while_the_next_one_comes() -> None:
     answer, reader = read(with_length(b"one"))
     assert answer is not None
     wire = with_length(b"two")
-    reader.reset()
     reader.buffer()[: len(wire)] = wire
     reader.received(len(wire))
     assert bytes(answer.header) == b"one"
