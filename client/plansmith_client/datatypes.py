@@ -88,4 +88,4 @@ def decode(content: bytes | memoryview, triton_name: str, shape: tuple[int, ...]
     """The array, read-only and over `content` without a copy; for BYTES a new one of bytes."""
     if triton_name == "BYTES":
         return _deserialize(content).reshape(shape)
-    return np.frombuffer(content, numpy_dtype(triton_name)).reshape(shape)
+    return np.ndarray(shape, numpy_dtype(triton_name), content)
