@@ -98,7 +98,7 @@ class Fleet(Watched):
             healed = member.circuit.suspect
             if healed:
                 member.circuit.answered()
-                self.changes += 1
+                self._changed()
             self._ever_answered = True
             member.has_served(call)
             news = self._measures.measured(member, call, self.clock(), began)

@@ -88,7 +88,7 @@ class Watched:
             if error is not None:
                 self._lost(member, error)
             is_closed = member.circuit.closed
-            self.changes += 1
+            self._changed()
         self.on_change()
         if was_closed and not is_closed:
             why = str(error)
@@ -133,6 +133,10 @@ class Watched:
     def last_error(self) -> PlansmithClientError | None:
         """Why one of those that are gone is."""
         return next((one.last_error for one in self._members if one.last_error is not None), None)
+
+    def _changed(self) -> None:
+        """To be told to `on_change`, once the lock is free."""
+        self.changes += 1
 
     def _lost(self, member: Member, error: PlansmithClientError) -> None:
         # A copy, which has no traceback and no cause: their frames hold the call's arrays, and the
