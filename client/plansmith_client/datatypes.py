@@ -88,4 +88,6 @@ def decode(content: bytes | memoryview, triton_name: str, shape: tuple[int, ...]
     """The array, read-only and over `content` without a copy; for BYTES a new one of bytes."""
     if triton_name == "BYTES":
         return _deserialize(content).reshape(shape)
-    return np.ndarray(shape, numpy_dtype(triton_name), content)
+    # Not np.ndarray(shape, dtype, content), which holds on to the owner of the memory and not to
+    # `content` itself: memory that is lent by shared memory would be used anew too early.
+    return np.frombuffer(content, numpy_dtype(triton_name)).reshape(shape)

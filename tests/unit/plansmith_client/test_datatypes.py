@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -88,3 +89,14 @@ def test_bytes_round_trip(items: list[bytes]) -> None:
 def test_unknown_datatype() -> None:
     with pytest.raises(PlansmithClientError, match="datatype FP4 has no NumPy type"):
         numpy_dtype("FP4")
+
+
+def test_an_array_keeps_the_very_memory_it_was_given() -> None:
+    """Not its owner alone: who lends memory out sees by that when it comes back."""
+    view = np.arange(8, dtype=np.uint8)[:]
+    lent = weakref.ref(view)
+    array = decode(view.data.toreadonly(), "FP32", (2,))
+    del view
+    assert lent() is not None
+    del array
+    assert lent() is None
