@@ -69,7 +69,8 @@ def named_inputs(
     if named:
         fact = f"an array without a name and {', '.join(named)} by name: name it too"
         raise _error(metadata, fact)
-    return {only(metadata, "input").name: array}
+    inputs = metadata.inputs
+    return {(inputs[0] if len(inputs) == 1 else only(metadata, "input")).name: array}
 
 
 def check_answers_once(metadata: ModelMetadata) -> None:

@@ -31,7 +31,8 @@ class Deadline:
         clock: Callable[[], float] = time.monotonic,
         started: float | None = None,
     ) -> None:
-        self._timeout_s = checked_timeout(timeout_s)
+        # As `checked_timeout`, which tells what is wrong.
+        self._timeout_s = timeout_s if timeout_s > 0 else checked_timeout(timeout_s)
         self._clock = clock
         self._started = clock() if started is None else started
 

@@ -188,7 +188,7 @@ class ModelFlows:
             return ranked(logits, top, model=self.name)
 
     def deadline(self, timeout: Timeout | None) -> Deadline:
-        return deadline_of(timeout, self.timeout_s)
+        return Deadline(self.timeout_s) if timeout is None else deadline_of(timeout, self.timeout_s)
 
     def forget(self) -> None:
         """Drops what is known of the model: it is no longer so."""
@@ -204,7 +204,9 @@ class ModelFlows:
         record: CallRecord,
     ) -> Flow[Outputs]:
         """The answer to what `request` makes: see `_prepare`."""
-        call = yield from self._prepare(request, deadline, record)
+        call = self._known(request)
+        if call is None:
+            call = request((yield from self._fetch(deadline, record.headers)))
         try:
             answer: Outputs = yield call
             return answer
@@ -223,17 +225,19 @@ class ModelFlows:
         record: CallRecord,
     ) -> Flow[InferCall]:
         """`request` makes the call from the metadata and raises InvalidInput if nothing fits."""
-        key = (self.name, self.version)
-        known, call = self.cache.get(key), None
-        if known is not None:
-            try:
-                call = request(known)
-            except InvalidInput:
-                # What is known may be of a model that has been replaced since: ask again first.
-                self.forget()
-        if call is None:
-            call = request((yield from self._fetch(deadline, record.headers)))
-        return call
+        return self._known(request) or request((yield from self._fetch(deadline, record.headers)))
+
+    def _known(self, request: Callable[[ModelMetadata], InferCall]) -> InferCall | None:
+        """What `request` makes of the metadata that are known, if they are, and it fits them."""
+        known = self.cache.get((self.name, self.version))
+        if known is None:
+            return None
+        try:
+            return request(known)
+        except InvalidInput:
+            # They may be of a model that has been replaced since: they are asked for again.
+            self.forget()
+            return None
 
     def _fetch(self, deadline: Deadline, headers: tuple[Header, ...] = ()) -> Flow[ModelMetadata]:
         asked: dict[str, Any] = {

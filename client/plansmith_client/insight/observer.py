@@ -44,14 +44,14 @@ class Observer:
 
     def begin(self, model: str, version: int | None, *, is_stream: bool = False) -> CallRecord:
         """The record of a call that begins now, for a `with` block that lasts as long as it."""
-        record = CallRecord(model, version, self._clock, self._ended, is_stream)
-        record.collectors = collectors()
+        headers = given_headers()
+        record = CallRecord(
+            model, version, self._clock, self._ended, is_stream, headers, collectors()
+        )
         if self._looks_for_tracing and "opentelemetry.trace" in sys.modules:
             self._look_for_tracing()
-        if self._spans is None:
-            record.headers = given_headers()
-        else:
-            self._spans.begin(record, given_headers())
+        if self._spans is not None:
+            self._spans.begin(record, headers)
         return record
 
     def stats(self) -> ClientStats:

@@ -86,17 +86,19 @@ class CallRecord:
         clock: Clock,
         ended: Callable[[CallRecord, BaseException | None], None],
         is_stream: bool = False,
+        headers: tuple[Header, ...] = (),
+        collectors: tuple[Any, ...] = (),
     ) -> None:
         self.model: str = model
         self.version: int | None = version
         self.is_stream: bool = is_stream
-        self.headers: tuple[Header, ...] = ()
+        self.headers: tuple[Header, ...] = headers
         self.batch_size: int | None = None
         self.attempts: list[Attempt] = []
         self.repetitions: tuple[Repetition, ...] = ()
         self.encoding_ns: int = 0
         self.span: Any = None
-        self.collectors: tuple[Any, ...] = ()
+        self.collectors: tuple[Any, ...] = collectors
         self._clock = clock
         self._ended = ended
         self.began_ns: int = clock()

@@ -30,11 +30,11 @@ class AsyncGrpcTransport(Channels):
         self._methods: dict[type[Call[Any]], Callable[..., Any]] = {}
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
-        body, how = self._prepared(call)
+        body, timeout_s, headers = self._prepared(call)
         self._open()
         attempt = call.record.sent(self._url, len(body))
         try:
-            pending = self._methods[type(call)](body, **how)
+            pending = self._methods[type(call)](body, timeout=timeout_s, metadata=headers)
             if len(body) < LARGE_BYTES:
                 reply = await pending
             else:
@@ -46,12 +46,14 @@ class AsyncGrpcTransport(Channels):
         return decode(call, reply, self._url)
 
     async def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
-        body, how = self._prepared(call)
+        body, timeout_s, headers = self._prepared(call)
         channel = self._open()
         attempt = call.record.sent(self._url, len(body))
         replies: Any = None
         try:
-            replies = channel.stream_stream(STREAM_METHOD)(iter([body]), **how)
+            replies = channel.stream_stream(STREAM_METHOD)(
+                iter([body]), timeout=timeout_s, metadata=headers
+            )
             answers = StreamedAnswers(call)
             async for reply in replies:
                 attempt.answered(len(reply))

@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 from plansmith_client.calls import Call
-from plansmith_client.credentials import TLS, Access
+from plansmith_client.credentials import TLS, Access, Header
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.over_grpc.errors import cancelled, translated
 from plansmith_client.over_grpc.messages import prepare
@@ -55,13 +55,13 @@ class Channels:
             return kind.secure_channel(self._address, self._credentials, options=_OPTIONS)
         return kind.insecure_channel(self._address, options=_OPTIONS)
 
-    def _prepared(self, call: Call[Any]) -> tuple[bytes, dict[str, Any]]:
-        """The message, and the arguments that it is sent with. Raises as a transport's `send`."""
+    def _prepared(self, call: Call[Any]) -> tuple[bytes, float | None, tuple[Header, ...]]:
+        """The message, seconds left for it, headers. Raises as a transport's `send`."""
         if self._closed:
             raise closed(self._url)
         headers = self._access.headers(call.headers)
         body, timeout_s = prepare(call, self._url)
-        return body, {"timeout": timeout_s, "metadata": headers}
+        return body, timeout_s, headers
 
     def _tell(self, error: BaseException, call: Call[Any]) -> None:
         """Raises the client's own error for one of gRPC's; returns where it is none."""

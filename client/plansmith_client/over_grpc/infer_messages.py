@@ -15,7 +15,14 @@ from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from plansmith_client.calls import InferCall, Input, OutputTensor, References, RegionPart
+from plansmith_client.calls import (
+    NO_REFERENCES,
+    InferCall,
+    Input,
+    OutputTensor,
+    References,
+    RegionPart,
+)
 from plansmith_client.datatypes import aligned, checked_size
 from plansmith_client.errors import ServerFault
 from plansmith_client.over_grpc.layouts import Place, keep, read_alike
@@ -43,11 +50,12 @@ def infer_message(call: InferCall, remaining_s: float | None) -> bytes:
     A message may be written in pieces one after another: Protocol Buffers encoding, "Last One Wins"
     and "Field Order".
     """
+    references = call.references
     inputs = tuple([(one.name, one.dtype, one.shape) for one in call.inputs])
+    # Without references, as nearly always, None in their place: it has a hash at once.
+    referred = None if references is NO_REFERENCES else references
     pieces: list[Any] = [
-        _description(
-            call.model, call.version, inputs, call.outputs, call.class_count, call.references
-        )
+        _description(call.model, call.version, inputs, call.outputs, call.class_count, referred)
     ]
     if remaining_s is not None:
         # Lets the server drop it from its queue; microseconds, at least one, for 0 means none. Long
@@ -56,7 +64,7 @@ def infer_message(call: InferCall, remaining_s: float | None) -> bytes:
         pieces.append(_timeout(value_us if value_us < _LONG_US else value_us // 1000 * 1000))
     if call.sequence is not None:
         pieces.append(_sequence(call.sequence))
-    sent = _sent(call) if call.references.inputs else call.inputs
+    sent = _sent(call) if references.inputs else call.inputs
     for tensor in sent:
         pieces += (_raw_input(tensor.content.size), tensor.content)
     return b"".join(pieces)
@@ -75,9 +83,10 @@ def _description(
     inputs: _Described,
     outputs: tuple[str, ...],
     class_count: int,
-    references: References,
+    referred: References | None,
 ) -> bytes:
     """What is the same from call to call: which tensors are sent, which are wanted."""
+    references = referred or NO_REFERENCES
     request = pb.ModelInferRequest(model_name=model, model_version=version_text(version))
     for name, dtype, shape in inputs:
         request.inputs.add(name=name, datatype=dtype, shape=shape)

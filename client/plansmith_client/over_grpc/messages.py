@@ -29,6 +29,9 @@ from plansmith_client.over_grpc.protobuf import DecodeError, pb
 from plansmith_client.statuses import expired, unreadable
 from plansmith_client.tensors import TensorMetadata
 
+# A message that takes so long to write that the time for it should be looked at again.
+_LONG_BYTES = 2**16
+
 
 def prepare(call: Call[Any], url: str) -> tuple[bytes, float | None]:
     """The message, and the seconds left for it. Raises DeadlineExceeded if there are none."""
@@ -37,8 +40,10 @@ def prepare(call: Call[Any], url: str) -> tuple[bytes, float | None]:
         raise expired(call, url)
     if isinstance(call, InferCall):
         message = infer_message(call, remaining_s)
-        # A large one takes its time, which the deadline has in it too.
-        return message, call.deadline.remaining_s()
+        if len(message) >= _LONG_BYTES:
+            # It took its time, which the deadline has in it too.
+            remaining_s = call.deadline.remaining_s()
+        return message, remaining_s
     if isinstance(call, ManagementCall):
         return rare(call).question(call), remaining_s
     return _question(call), remaining_s

@@ -33,14 +33,16 @@ class GrpcTransport(Channels):
         self._pending: set[Any] = set()
 
     def send(self, call: Call[ReplyT], cancellation: Cancellation | None = None) -> ReplyT:
-        body, how = self._prepared(call)
+        body, timeout_s, headers = self._prepared(call)
         method: Any = self._methods[type(call)]
         attempt = call.record.sent(self._url, len(body))
         try:
             if cancellation is None and len(body) < LARGE_BYTES:
-                reply = method(body, **how)
+                reply = method(body, timeout=timeout_s, metadata=headers)
             else:
-                reply = self._in_time(method.future(body, **how), call, cancellation)
+                reply = self._in_time(
+                    method.future(body, timeout=timeout_s, metadata=headers), call, cancellation
+                )
         except BaseException as error:
             self._tell(error, call)
             raise
@@ -48,11 +50,13 @@ class GrpcTransport(Channels):
         return decode(call, reply, self._url)
 
     def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
-        body, how = self._prepared(call)
+        body, timeout_s, headers = self._prepared(call)
         attempt = call.record.sent(self._url, len(body))
         replies: Any = None
         try:
-            replies = self._channel.stream_stream(STREAM_METHOD)(iter([body]), **how)
+            replies = self._channel.stream_stream(STREAM_METHOD)(
+                iter([body]), timeout=timeout_s, metadata=headers
+            )
             answers = StreamedAnswers(call)
             for reply in replies:
                 attempt.answered(len(reply))

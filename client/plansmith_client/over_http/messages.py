@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from plansmith_client.calls import (
+    NO_REFERENCES,
     Call,
     ConfigCall,
     ConfigReply,
@@ -93,7 +94,9 @@ def _inference(
     inputs = call.inputs
     described = tuple([(one.name, one.dtype, one.shape, one.content.size) for one in inputs])
     references = call.references
-    begun, tensor_bytes = _description(described, call.outputs, call.class_count, references)
+    # Without references, as nearly always, None in their place: it has a hash at once.
+    referred = None if references is NO_REFERENCES else references
+    begun, tensor_bytes = _description(described, call.outputs, call.class_count, referred)
     header = begun + _parameters(call, remaining_s)
     ours = "".join([f"{name}: {value}\r\n" for name, value in headers]) if headers else ""
     head = (
@@ -182,9 +185,10 @@ _Described: TypeAlias = tuple[tuple[str, str, tuple[int, ...], int], ...]
 
 @lru_cache(maxsize=1024)
 def _description(
-    inputs: _Described, outputs: tuple[str, ...], class_count: int, references: References
+    inputs: _Described, outputs: tuple[str, ...], class_count: int, referred: References | None
 ) -> tuple[str, int]:
     """The JSON before the tensors, up to its parameters, and how many bytes of those are sent."""
+    references = referred or NO_REFERENCES
     parts = references.inputs or (None,) * len(inputs)
     header: dict[str, Any] = {
         "inputs": [

@@ -20,6 +20,8 @@ class Circuit:
         self._open_until = 0.0
         self._open_s = policy.open_s
         self._probing = False
+        # Whether the last that was heard of it is a failure; whatever opened it is one too.
+        self.suspect: bool = False
         # How often it has been opened: one outage each.
         self.outages: int = 0
 
@@ -34,24 +36,19 @@ class Circuit:
         return not self._open
 
     @property
-    def suspect(self) -> bool:
-        """Whether the last that was heard of it is a failure."""
-        # Whatever opened it is there too.
-        return bool(self._failed_at)
-
-    @property
     def probing(self) -> bool:
         return self._probing
 
     def answered(self) -> None:
         """The endpoint answered a call or a probe."""
         self._failed_at.clear()
+        self.suspect = False
         self._open = False
         self._open_s = self._policy.open_s
 
     def failed(self, now: float) -> None:
         """A call did not reach it, or was broken off."""
-        self._failed_at.append(now)
+        self._note_failure(now)
         many = len(self._failed_at) == self._policy.failures
         if not self._open and many and now - self._failed_at[0] <= self._policy.window_s:
             self._trip(now)
@@ -73,12 +70,16 @@ class Circuit:
         if answered:
             self.answered()
         elif answered is not None:
-            self._failed_at.append(now)
+            self._note_failure(now)
             if self._open:
                 self._open_s = min(2 * self._open_s, self._policy.max_open_s)
                 self._open_until = now + self._open_s
             else:
                 self._trip(now)
+
+    def _note_failure(self, now: float) -> None:
+        self._failed_at.append(now)
+        self.suspect = True
 
     def _trip(self, now: float) -> None:
         self._open = True
