@@ -72,10 +72,10 @@ def test_a_step_says_where_in_which_sequence_it_is(id_: int | str) -> None:
     assert parameters["sequence_end"].bool_param is False
 
 
-def test_the_time_that_writing_a_message_takes_is_the_deadlines_too() -> None:
+def test_the_time_that_writing_a_long_message_takes_is_the_deadlines_too() -> None:
     seconds = itertools.count(1)
     deadline = Deadline(started=0, timeout_s=10, clock=lambda: next(seconds))
-    call = InferCall(deadline=deadline, model="m", inputs=(tensor(3),))
+    call = InferCall(deadline=deadline, model="m", inputs=(tensor(2**16),))
     body, timeout_s = messages.prepare(call, "url")
     request = service_pb2.ModelInferRequest.FromString(body)
     assert (request.parameters["timeout"].int64_param, timeout_s) == (9_000_000, 8)
