@@ -104,7 +104,7 @@ class Judges:
         (folder / "config.pbtxt").write_text(config)
         return folder
 
-    def _refusal(self, model: str) -> str:
+    def _refusal(self, model: str, *, again: bool = False) -> str:
         try:
             self._post(model, "load")
         except urllib.error.HTTPError as error:
@@ -115,7 +115,9 @@ class Judges:
             self._server.process.kill()
             self._running.close()
             self.__enter__()
-            return NO_ANSWER
+            # Triton 2.51 ends now and then, with a segmentation fault, when one model is loaded as
+            # another is still unloading. What ends it by itself ends the new server too.
+            return NO_ANSWER if again else self._refusal(model, again=True)
         self._post(model, "unload")
         return ""
 
