@@ -114,8 +114,8 @@ def _sequences() -> str:
         )
 
     return f"""sequence_batching {{
-  max_sequence_idle_microseconds: 5000000
-  oldest {{ max_candidate_sequences: 4 }}
+  max_sequence_idle_microseconds: 30000000
+  oldest {{ max_candidate_sequences: 32 }}
   control_input [
     {flag("START")}, {flag("END")},
     {{ name: "CORRID" control [ {{
