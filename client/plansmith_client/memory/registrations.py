@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -38,7 +39,7 @@ _SAFE_RELEASE = (2, 51)
 _REST_S = 5.0
 
 
-class NamedRegions(Generic[WhatT]):
+class NamedRegions(ABC, Generic[WhatT]):
     """What the server at `url` has open of ours, of one kind. Safe to use from several threads.
 
     `extension`: what the server says it has if it takes the kind. `kind` and `hint` are told of one
@@ -63,25 +64,25 @@ class NamedRegions(Generic[WhatT]):
         # That it takes no shared memory is known, for good.
         self.refused: bool = False
 
+    @abstractmethod
     def name_of(self, what: WhatT) -> str:
         """What the server has it under."""
-        raise NotImplementedError
 
+    @abstractmethod
     def registering(self, what: WhatT, deadline: Deadline) -> RegionCall[None]:
         """The call that has `what` opened."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unregistering(self, name: str, deadline: Deadline) -> RegionCall[None]:
         """The call that has it let go of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def listing(self, deadline: Deadline) -> RegionCall[tuple[RegisteredRegion, ...]]:
         """The call that tells what is open."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_left(self, name: str) -> bool:
         """Whether nobody uses what is open under that name."""
-        raise NotImplementedError
 
     def ready(self, what: WhatT, deadline: Deadline) -> Flow[bool]:
         """Whether the server has `what` open; it is asked to if it has not.
