@@ -105,7 +105,7 @@ def test_the_config_has_the_useful_fields_and_all_the_others_raw(client: Any) ->
     assert [(one.kind, one.count) for one in config.instance_groups] == [("KIND_CPU", 1)]
     assert config.stateful
     assert not config.decoupled
-    assert config.raw["sequence_batching"]["oldest"]["max_candidate_sequences"] == 4
+    assert config.raw["sequence_batching"]["oldest"]["max_candidate_sequences"] == 32
 
 
 def test_both_protocols_give_the_same_config(connect: Connect, managed: Server) -> None:
