@@ -37,8 +37,8 @@ class Client:
 
     Safe to use from several threads, not across a fork.
 
-    `url`: `host:port` of the server's gRPC port, or one that begins with grpc://, grpcs://,
-    http:// or https://; or several such, each a replica of the others.
+    `url`: one that begins with grpc://, grpcs://, http:// or https://, or `host:port` alone, which
+    is HTTP at port 8000 and gRPC at any other; or several such, each a replica of the others.
     `timeout_s`: seconds a call may take in all, unless it says otherwise; `math.inf`: no limit.
     `tls`, for grpcs:// and https://: whom to trust, and who we are; without it the system's trust.
     `auth`: a token or a password; `headers` go with every call. `restricted`: by key, the values

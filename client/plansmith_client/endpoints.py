@@ -16,9 +16,11 @@ Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
 # http and https by RFC 9110, section 4.2; TLS with gRPC is by custom there too. Plain gRPC has no
 # port of its own.
 _PORTS = {"http": 80, "https": 443, "grpcs": 443}
+# Triton's own for HTTP, unless it is told another.
+_TRITONS_HTTP_PORT = 8000
 _FORMS = (
-    "give host:port of the gRPC port, such as localhost:8001, or grpc://, grpcs://, http:// or "
-    "https:// before host:port"
+    "give host:port, such as localhost:8000 for HTTP or localhost:8001 for gRPC, or grpc://, "
+    "grpcs://, http:// or https:// before host:port"
 )
 # Letters, digits, dots, hyphens; underscores are in names that container networks make.
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
@@ -51,10 +53,15 @@ class Endpoint:
 
 
 def parse_endpoint(url: str) -> Endpoint:
-    """`url` taken apart; without a scheme it is gRPC's. Raises InvalidInput if it cannot be one."""
+    """`url` taken apart. Raises InvalidInput if it cannot be one.
+
+    Without a scheme it is HTTP at port 8000, where Triton has it, and gRPC at any other.
+    """
     shown = _shown(url)
     try:
         parts = urlsplit(url if "://" in url else f"grpc://{url}")
+        if "://" not in url and parts.port == _TRITONS_HTTP_PORT:
+            parts = parts._replace(scheme="http")
         port = parts.port
     except ValueError as error:
         raise InvalidInput(f"url {shown!r}: {error}; {_FORMS}") from error

@@ -50,7 +50,8 @@ def test_every_block_runs_and_prints_what_is_shown(server: Server) -> None:
     names: dict[str, object] = {}
     for block in blocks:
         line = text[: block.start(1)].count("\n")
-        source = block[1].replace("http://localhost:8000", url_of(server, "http"))
+        source = block[1].replace("http://localhost:8000", "localhost:8000")
+        source = source.replace("localhost:8000", url_of(server, "http"))
         source = source.replace("localhost:8001", server.grpc_url)
         printed = io.StringIO()
         # On a machine without a GPU, which the guide says.

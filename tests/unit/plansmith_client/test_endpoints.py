@@ -13,7 +13,9 @@ from plansmith_client.endpoints import parse_endpoint
 @pytest.mark.parametrize(
     ("url", "scheme", "host", "port", "prefix"),
     [
+        ("localhost:8000", "http", "localhost", 8000, ""),
         ("localhost:8001", "grpc", "localhost", 8001, ""),
+        ("grpc://localhost:8000", "grpc", "localhost", 8000, ""),
         ("grpc://triton_1:8001", "grpc", "triton_1", 8001, ""),
         ("grpcs://example.com", "grpcs", "example.com", 443, ""),
         ("http://example.com", "http", "example.com", 80, ""),
@@ -59,7 +61,7 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
 def test_a_url_that_cannot_be_is_told_of(url: str, fact: str) -> None:
     with pytest.raises(InvalidInput, match=fact) as caught:
         parse_endpoint(url)
-    assert "such as localhost:8001" in str(caught.value)
+    assert "such as localhost:8000 for HTTP or localhost:8001 for gRPC" in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://me:s3cret@a:8000", "me:s3cret@a:8001", "http://s3cret@a"])
