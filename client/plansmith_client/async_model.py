@@ -13,6 +13,7 @@ from plansmith_client.batching import joined
 from plansmith_client.calls import AsyncTransport
 from plansmith_client.classification import Ranked
 from plansmith_client.deadline import Timeout
+from plansmith_client.direct import answer_async
 from plansmith_client.drivers import run_async
 from plansmith_client.mapping import as_completed_async, checked_in_flight, in_order_async
 from plansmith_client.model import Item, Items, fed
@@ -88,7 +89,7 @@ class AsyncModel:
         **inputs: NDArray[Any] | CudaTensor,
     ) -> Answer:
         """As `Model.__call__`."""
-        return await run_async(self._flows.call(array, inputs, timeout_s), self._transport)
+        return await answer_async(self._flows, self._transport, array, inputs, timeout_s)
 
     async def infer(
         self,
@@ -162,7 +163,7 @@ class AsyncModel:
         checked_in_flight(in_flight)
         pieces = await run_async(self._flows.pieces(array, inputs, deadline), self._transport)
         if len(pieces) == 1:
-            return await run_async(self._flows.call(None, pieces[0], deadline), self._transport)
+            return await answer_async(self._flows, self._transport, None, pieces[0], deadline)
         async with aclosing(self.map(pieces, in_flight=in_flight, timeout_s=deadline)) as answers:
             return joined([answer async for answer in answers], model=self.name)
 
@@ -208,8 +209,8 @@ class AsyncModel:
 
         # Its time runs from now on, not from when the loop comes to it.
         deadline = self._flows.deadline(timeout_s)
-        steps = self._flows.call(array, inputs, deadline)
-        return asyncio.get_running_loop().create_task(run_async(steps, self._transport))
+        work = answer_async(self._flows, self._transport, array, inputs, deadline)
+        return asyncio.get_running_loop().create_task(work)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, version={self.version})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -96,12 +96,12 @@ class ModelFlows:
         sequence: SequenceStep | None = None,
         into: Inputs | None = None,
     ) -> Flow[Result]:
-        deadline, record = self.deadline(timeout), self._record()
+        deadline, record = self.deadline(timeout), self.record()
 
         def request(metadata: ModelMetadata) -> InferCall:
             check_answers_once(metadata)
             names = checked_outputs(metadata, outputs)
-            call = self._call(deadline, record, metadata, arrays, names, sequence)
+            call = self.inference(deadline, record, metadata, arrays, names, sequence)
             return with_into(call, metadata, into) if into else call
 
         with record:
@@ -112,22 +112,22 @@ class ModelFlows:
         self,
         array: Array | None,
         named: Inputs,
-        timeout: Timeout | None,
+        deadline: Deadline,
+        record: CallRecord,
         sequence: SequenceStep | None = None,
     ) -> Flow[Answer]:
-        """The array of a model with one output, else a Result."""
-        deadline, record, has_one_output = self.deadline(timeout), self._record(), False
+        """The array of a model with one output, else a Result. Whoever runs it ends `record`."""
+        has_one_output = False
 
         def request(metadata: ModelMetadata) -> InferCall:
             nonlocal has_one_output
             has_one_output = len(metadata.outputs) == 1
             check_answers_once(metadata)
             arrays = named_inputs(metadata, array, named)
-            return self._call(deadline, record, metadata, arrays, (), sequence)
+            return self.inference(deadline, record, metadata, arrays, (), sequence)
 
-        with record:
-            answer = yield from self._infer(request, deadline, record)
-            return self._only_array(answer) if has_one_output else decoded(answer)
+        answer = yield from self._infer(request, deadline, record)
+        return self.only_array(answer) if has_one_output else decoded(answer)
 
     def sequence_step(
         self,
@@ -139,7 +139,9 @@ class ModelFlows:
     ) -> Flow[Answer]:
         """As `call`, for the next step of a sequence, whose state is kept in `state`."""
         with state.taking(fed, end=end) as step:
-            return (yield from self.call(*fed, timeout, step))
+            deadline, record = self.deadline(timeout), self.record()
+            with record:
+                return (yield from self.call(*fed, deadline, record, step))
 
     def pieces(self, array: Array | None, named: Inputs, deadline: Deadline) -> Flow[list[Inputs]]:
         """The inputs in pieces of what the model takes at once, and one request holds."""
@@ -157,11 +159,11 @@ class ModelFlows:
 
         Its record is ended by whoever takes them.
         """
-        deadline, record = self.deadline(timeout), self._record(is_stream=True)
+        deadline, record = self.deadline(timeout), self.record(is_stream=True)
 
         def request(metadata: ModelMetadata) -> InferCall:
             names = checked_outputs(metadata, outputs)
-            return self._call(deadline, record, metadata, arrays, names, sequence)
+            return self.inference(deadline, record, metadata, arrays, names, sequence)
 
         try:
             return (yield from self._prepare(request, deadline, record))
@@ -172,7 +174,7 @@ class ModelFlows:
     def classify(self, array: Array, top: int, timeout: Timeout | None) -> Flow[list[list[Ranked]]]:
         if top < 1:
             raise InvalidInput(f"k {top} is not at least 1", model=self.name, version=self.version)
-        deadline, record = self.deadline(timeout), self._record()
+        deadline, record = self.deadline(timeout), self.record()
 
         def request(metadata: ModelMetadata) -> InferCall:
             check_answers_once(metadata)
@@ -180,22 +182,64 @@ class ModelFlows:
             check_ranks(metadata, output)
             arrays = named_inputs(metadata, array, {})
             count = class_count(output, metadata.max_batch_size)
-            call = self._call(deadline, record, metadata, arrays, (output.name,), None)
+            call = self.inference(deadline, record, metadata, arrays, (output.name,), None)
             return replace(call, class_count=count)
 
         with record:
-            logits = self._only_array((yield from self._infer(request, deadline, record)))
+            logits = self.only_array((yield from self._infer(request, deadline, record)))
             return ranked(logits, top, model=self.name)
 
     def deadline(self, timeout: Timeout | None) -> Deadline:
         return Deadline(self.timeout_s) if timeout is None else deadline_of(timeout, self.timeout_s)
 
+    def record(self, *, is_stream: bool = False) -> CallRecord:
+        """Of a call that begins now."""
+        return self.observer.begin(self.name, self.version, is_stream=is_stream)
+
+    def inference(
+        self,
+        deadline: Deadline,
+        record: CallRecord,
+        metadata: ModelMetadata,
+        arrays: Inputs,
+        outputs: tuple[str, ...],
+        sequence: SequenceStep | None,
+    ) -> InferCall:
+        """The call. Raises InvalidInput where `arrays` are not what `metadata` say."""
+        record.encoding()
+        call = InferCall(
+            deadline=deadline,
+            model=self.name,
+            version=self.version,
+            headers=record.headers,
+            record=record,
+            inputs=self._fitting.inputs(metadata, arrays),
+            outputs=outputs,
+            sequence=sequence,
+        )
+        if metadata.max_batch_size:
+            record.batch_size = call.inputs[0].shape[0]
+        return call
+
+    def only_array(self, answer: Outputs) -> NDArray[Any]:
+        """That of the only output. Raises ServerFault where there is another number of them."""
+        if len(answer) != 1:
+            names = ", ".join(one.name for one in answer) or "none"
+            raise ServerFault(f"{self.name}: one output asked for, got {names}", model=self.name)
+        (one,) = answer
+        return decode(one.content, one.dtype, one.shape)
+
+    def refused(self, error: InvalidInput | ModelNotFound, deadline: Deadline) -> Flow[NoReturn]:
+        """Raises `error`, of an inference that passed our checks, with what may be known of it."""
+        # The model is no longer the one we know.
+        self.forget()
+        if isinstance(error, ModelNotFound):
+            raise (yield from explained(error, deadline)) from error
+        raise error
+
     def forget(self) -> None:
         """Drops what is known of the model: it is no longer so."""
         self.cache.pop((self.name, self.version), None)
-
-    def _record(self, *, is_stream: bool = False) -> CallRecord:
-        return self.observer.begin(self.name, self.version, is_stream=is_stream)
 
     def _infer(
         self,
@@ -210,13 +254,8 @@ class ModelFlows:
         try:
             answer: Outputs = yield call
             return answer
-        except InvalidInput:
-            # It passed our checks, so the model is no longer the one we know.
-            self.forget()
-            raise
-        except ModelNotFound as error:
-            self.forget()
-            raise (yield from explained(error, deadline)) from error
+        except (InvalidInput, ModelNotFound) as error:
+            return (yield from self.refused(error, deadline))
 
     def _prepare(
         self,
@@ -254,37 +293,6 @@ class ModelFlows:
         metadata = described(self.name, self.version, served, config)
         self.cache[self.name, self.version] = metadata
         return metadata
-
-    def _call(
-        self,
-        deadline: Deadline,
-        record: CallRecord,
-        metadata: ModelMetadata,
-        arrays: Inputs,
-        outputs: tuple[str, ...],
-        sequence: SequenceStep | None,
-    ) -> InferCall:
-        record.encoding()
-        call = InferCall(
-            deadline=deadline,
-            model=self.name,
-            version=self.version,
-            headers=record.headers,
-            record=record,
-            inputs=self._fitting.inputs(metadata, arrays),
-            outputs=outputs,
-            sequence=sequence,
-        )
-        if metadata.max_batch_size:
-            record.batch_size = call.inputs[0].shape[0]
-        return call
-
-    def _only_array(self, answer: Outputs) -> NDArray[Any]:
-        if len(answer) != 1:
-            names = ", ".join(one.name for one in answer) or "none"
-            raise ServerFault(f"{self.name}: one output asked for, got {names}", model=self.name)
-        (one,) = answer
-        return decode(one.content, one.dtype, one.shape)
 
 
 def decoded(answer: Outputs) -> Result:

@@ -13,6 +13,7 @@ from plansmith_client.calls import Transport
 from plansmith_client.cancellation import Cancellation
 from plansmith_client.classification import Ranked
 from plansmith_client.deadline import Timeout
+from plansmith_client.direct import answer
 from plansmith_client.drivers import run
 from plansmith_client.mapping import as_completed, checked_in_flight, in_order
 from plansmith_client.model_sequence import ModelSequence
@@ -102,7 +103,7 @@ class Model:
         `array`: the only input, or the only one that may not be left out; else each of `inputs` by
         its name (one called `timeout_s` needs `infer`). As `infer` in all else.
         """
-        return run(self._flows.call(array, inputs, timeout_s), self._transport)
+        return answer(self._flows, self._transport, array, inputs, timeout_s)
 
     def infer(
         self,
@@ -211,7 +212,7 @@ class Model:
         checked_in_flight(in_flight)
         pieces = run(self._flows.pieces(array, inputs, deadline), self._transport)
         if len(pieces) == 1:
-            return run(self._flows.call(None, pieces[0], deadline), self._transport)
+            return answer(self._flows, self._transport, None, pieces[0], deadline)
         return joined(
             list(self.map(pieces, in_flight=in_flight, timeout_s=deadline)), model=self.name
         )
@@ -267,7 +268,7 @@ class Model:
         deadline = self._flows.deadline(timeout_s)
 
         def work(cancellation: Cancellation) -> Answer:
-            return run(self._flows.call(array, inputs, deadline), self._transport, cancellation)
+            return answer(self._flows, self._transport, array, inputs, deadline, cancellation)
 
         return self._connection.workers.begin(work)
 

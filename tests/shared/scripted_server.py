@@ -18,6 +18,7 @@ from plansmith_client.calls import (
     MetadataReply,
     OutputTensor,
 )
+from plansmith_client.direct import answer_async
 from plansmith_client.drivers import run_async
 from plansmith_client.errors import (
     ServerUnavailable,
@@ -65,6 +66,10 @@ class AsyncServer:
 
 def in_a_loop(steps: flow.Flow[Any], server: Server) -> Any:
     return asyncio.run(run_async(steps, AsyncServer(server)))
+
+
+def answered_in_a_loop(model: flow.ModelFlows, server: Server, *given: Any) -> Any:
+    return asyncio.run(answer_async(model, AsyncServer(server), *given))
 
 
 def described(size: int = 3, outputs: tuple[str, ...] = ("y",)) -> MetadataReply:

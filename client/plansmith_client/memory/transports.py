@@ -60,11 +60,8 @@ class _Shared:
         return session if session.takes(call) else None
 
     def _saw(self, call: InferCall, answer: tuple[OutputTensor, ...]) -> None:
-        """`answer` came over the wire."""
-        size_bytes = 0
-        for one in answer:
-            size_bytes += len(one.content)
-        if size_bytes >= THRESHOLD_BYTES:
+        """`answer` came over the wire, and is not a single small tensor."""
+        if sum([len(one.content) for one in answer]) >= THRESHOLD_BYTES:
             self._begun().saw(call, answer)
 
     def _begun(self) -> Session:
@@ -86,7 +83,8 @@ class SharedMemoryTransport(_Shared):
             answer = run(session.infer(call), inner, cancellation)
         else:
             answer = inner.send(call, cancellation)
-            self._saw(call, answer)
+            if len(answer) != 1 or len(answer[0].content) >= THRESHOLD_BYTES:
+                self._saw(call, answer)
         return cast("ReplyT", answer)
 
     def stream(self, call: InferCall) -> Generator[tuple[OutputTensor, ...]]:
@@ -115,7 +113,8 @@ class AsyncSharedMemoryTransport(_Shared):
             answer = await run_async(session.infer(call), inner)
         else:
             answer = await inner.send(call)
-            self._saw(call, answer)
+            if len(answer) != 1 or len(answer[0].content) >= THRESHOLD_BYTES:
+                self._saw(call, answer)
         return cast("ReplyT", answer)
 
     def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:

@@ -59,8 +59,7 @@ class Fleet(Watched):
         if only is None or not only.serves(call):
             return False
         if self._budget is not None:
-            with self._lock:
-                self._budget.called(self.clock())
+            self._budget.called(self.clock())
         return True
 
     def answered_directly(self) -> None:
@@ -70,9 +69,9 @@ class Fleet(Watched):
 
     def begin(self, call: Call[Any]) -> int | None:
         """As `take`, for a call's first attempt: what retries there may be grows with it."""
+        if self._budget is not None:
+            self._budget.called(self.clock())
         with self._lock:
-            if self._budget is not None:
-                self._budget.called(self.clock())
             return self._take(call, ())
 
     def take(self, call: Call[Any], avoid: Collection[int] = ()) -> int | None:
@@ -152,8 +151,7 @@ class Fleet(Watched):
 
     def take_retry(self) -> bool:
         """Whether the budget allows another attempt; it counts as made."""
-        with self._lock:
-            return self._budget is not None and self._budget.take(self.clock())
+        return self._budget is not None and self._budget.take(self.clock())
 
     def life_since_served(self, place: int, call: Call[Any]) -> int | None:
         """How many outages there were at `place` since it served `call`'s model.

@@ -23,6 +23,7 @@ from plansmith_client.calls import (
     ServerReadyCall,
 )
 from plansmith_client.deadline import Deadline
+from plansmith_client.direct import answer
 from plansmith_client.drivers import run
 from plansmith_client.errors import (
     AccessDenied,
@@ -36,18 +37,40 @@ from plansmith_client.errors import (
 from plansmith_client.results import Result
 from plansmith_client.sequences import SequenceState, SequenceStep
 from plansmith_client.tensors import TensorMetadata
-from scripted_server import BIAS, CONFIG, Server, X, answered, described, flows, in_a_loop, served
+from scripted_server import (
+    BIAS,
+    CONFIG,
+    Server,
+    X,
+    answered,
+    answered_in_a_loop,
+    described,
+    flows,
+    in_a_loop,
+    served,
+)
 
 
-@pytest.fixture(name="run", params=[run, in_a_loop])
-def either_driver(request: pytest.FixtureRequest) -> Callable[[flow.Flow[Any], Server], Any]:
+@pytest.fixture(params=["sync", "aio"])
+def twin(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_metadata_is_asked_for_once(run: Callable[..., Any]) -> None:
+@pytest.fixture(name="run")
+def either_driver(twin: str) -> Callable[[flow.Flow[Any], Server], Any]:
+    return run if twin == "sync" else in_a_loop
+
+
+@pytest.fixture(name="call")
+def either_call(twin: str) -> Callable[..., Any]:
+    """Takes a model's flows, a transport, and what the model is called with."""
+    return answer if twin == "sync" else answered_in_a_loop
+
+
+def test_metadata_is_asked_for_once(run: Callable[..., Any], call: Callable[..., Any]) -> None:
     server, model = served(), flows(version=2)
     for _ in range(2):
-        np.testing.assert_array_equal(run(model.call(X, {}, None), server), X * 2)
+        np.testing.assert_array_equal(call(model, server, X, {}, None), X * 2)
     metadata = run(model.metadata(None), server)
     assert server.kinds() == ["MetadataCall", "ConfigCall", "InferCall", "InferCall"]
     assert {(call.model, call.version) for call in server.asked} == {("m", 2)}
@@ -73,73 +96,78 @@ def test_outputs_asked_for_are_those_wanted(run: Callable[..., Any]) -> None:
         run(flows().infer({"x": X}, ["yy"], None), server)
 
 
-def test_a_model_with_several_outputs_gives_them_by_name(run: Callable[..., Any]) -> None:
+def test_a_model_with_several_outputs_gives_them_by_name(call: Callable[..., Any]) -> None:
     both = answered(X) + answered(X * 2, "z")
     server = served(metadata=described(outputs=("y", "z")), infer=both)
-    found = run(flows().call(X, {}, None), server)
+    found = call(flows(), server, X, {}, None)
     assert isinstance(found, Result)
     np.testing.assert_array_equal(found.z, X * 2)
     # Also where the server leaves some of them out.
     server.replies[InferCall] = answered(X)
-    assert list(run(flows().call(None, {"x": X}, None), server)) == ["y"]
+    assert list(call(flows(), server, None, {"x": X}, None)) == ["y"]
 
 
-def test_an_array_without_a_name_needs_a_model_with_one_input(run: Callable[..., Any]) -> None:
+def test_an_array_without_a_name_needs_a_model_with_one_input(call: Callable[..., Any]) -> None:
     two = replace(described(), inputs=(*described().inputs, TensorMetadata(**BIAS)))
     server = served(metadata=two)
     with pytest.raises(InvalidInput, match=r"2 inputs \(x, bias\), not one: give them by name"):
-        run(flows().call(X, {}, None), server)
+        call(flows(), server, X, {}, None)
     with pytest.raises(InvalidInput, match="an array without a name and bias by name"):
-        run(flows().call(X, {"bias": X}, None), server)
-    run(flows().call(None, {"x": X, "bias": X}, None), server)
+        call(flows(), server, X, {"bias": X}, None)
+    call(flows(), server, None, {"x": X, "bias": X}, None)
     assert [tensor.name for tensor in server.asked[-1].inputs] == ["x", "bias"]
     config = replace(CONFIG, optional_inputs=frozenset({"bias"}))
     server = served(metadata=two, config=config)
-    run(flows().call(X, {}, None), server)
+    call(flows(), server, X, {}, None)
     assert [tensor.name for tensor in server.asked[-1].inputs] == ["x"]
 
 
-def test_a_shared_deadline_is_every_calls(run: Callable[..., Any]) -> None:
+def test_a_shared_deadline_is_every_calls(
+    run: Callable[..., Any], call: Callable[..., Any]
+) -> None:
     server, deadline, model = served(), Deadline(7), flows()
     run(model.metadata(deadline), server)
-    run(model.call(X, {}, deadline), server)
+    call(model, server, X, {}, deadline)
     run(model.infer({"x": X}, None, deadline), server)
     assert {id(call.deadline) for call in server.asked} == {id(deadline)}
 
 
-def test_a_decoupled_model_is_not_asked_for_one_answer(run: Callable[..., Any]) -> None:
+def test_a_decoupled_model_is_not_asked_for_one_answer(
+    run: Callable[..., Any], call: Callable[..., Any]
+) -> None:
     server = served(config=replace(CONFIG, decoupled=True))
-    for steps in (flows().call(X, {}, None), flows().infer({"x": X}, None, None)):
+    model = flows()
+    for _ in range(2):
         with pytest.raises(InvalidInput, match=r"is decoupled.*call \.stream"):
-            run(steps, server)
+            call(model, server, X, {}, None)
+        with pytest.raises(InvalidInput, match=r"is decoupled.*call \.stream"):
+            run(model.infer({"x": X}, None, None), server)
     assert "InferCall" not in server.kinds()
 
 
-def test_casts_only_when_asked(run: Callable[..., Any]) -> None:
+def test_casts_only_when_asked(call: Callable[..., Any]) -> None:
     server = served()
     with pytest.raises(InvalidInput, match=r"astype\('float32'\)"):
-        run(flows().call(X.astype(np.int8), {}, None), server)
-    run(replace(flows(), casting="safe").call(X.astype(np.int8), {}, None), server)
+        call(flows(), server, X.astype(np.int8), {}, None)
+    call(replace(flows(), casting="safe"), server, X.astype(np.int8), {}, None)
     assert server.asked[-1].inputs[0].content.tobytes() == X.tobytes()
 
 
 GONE = ModelNotFound("m: not found", model="m", status="NOT_FOUND", endpoint="here:1")
 
 
-@pytest.mark.parametrize("gone", [{"metadata": GONE}, {"infer": GONE}])
-def test_an_unknown_model_is_answered_with_the_nearest(
-    run: Callable[..., Any], gone: dict[str, Any]
-) -> None:
-    server = served(**gone)
+@pytest.mark.parametrize("gone", ["metadata", "infer"])
+def test_an_unknown_model_is_answered_with_the_nearest(call: Callable[..., Any], gone: str) -> None:
+    server = served(**{gone: GONE})
     server.replies[IndexCall] = (IndexEntry(model="mm", version=1, state="READY", reason=""),)
     with pytest.raises(
         ModelNotFound, match=r"no model 'm' .*\(nearest: 'mm'\) at here:1"
     ) as caught:
-        run(flows().call(X, {}, None), server)
+        call(flows(), server, X, {}, None)
     assert (caught.value.model, caught.value.status) == ("m", "NOT_FOUND")
     server.replies[IndexCall] = ServerUnavailable("restricted")
     with pytest.raises(ModelNotFound, match="m: not found"):
-        run(flows().call(X, {}, None), server)
+        call(flows(), server, X, {}, None)
 
 
 def step(state: SequenceState[flow.Fed], **named: Any) -> flow.Flow[Any]:
@@ -204,45 +232,57 @@ def test_a_step_that_was_interrupted_loses_the_sequence() -> None:
     assert not state.is_open
 
 
-def test_wrong_array_on_fresh_metadata_sends_nothing(run: Callable[..., Any]) -> None:
+def test_wrong_array_on_fresh_metadata_sends_nothing(call: Callable[..., Any]) -> None:
     server = served()
     with pytest.raises(InvalidInput) as caught:
-        run(flows(version=1).call(X[:, :2], {}, None), server)
+        call(flows(version=1), server, X[:, :2], {}, None)
     assert server.kinds() == ["MetadataCall", "ConfigCall"]
     error = caught.value
     assert (error.model, error.version, error.tensor, error.status) == ("m", 1, "x", None)
 
 
-def test_wrong_array_on_known_metadata_asks_again_first(run: Callable[..., Any]) -> None:
+def test_wrong_array_on_known_metadata_asks_again_first(call: Callable[..., Any]) -> None:
     replaced = np.ones((1, 7), np.float32)
     server, model = served(metadata=[described(3), described(7)]), flows()
-    run(model.call(X, {}, None), server)
+    call(model, server, X, {}, None)
     server.replies[InferCall] = answered(replaced)
-    np.testing.assert_array_equal(run(model.call(replaced, {}, None), server), replaced)
+    np.testing.assert_array_equal(call(model, server, replaced, {}, None), replaced)
     assert server.kinds()[-3:] == ["MetadataCall", "ConfigCall", "InferCall"]
 
 
 @pytest.mark.parametrize("error", [InvalidInput("refused"), ModelNotFound("gone")])
+@pytest.mark.parametrize("known", [False, True])
 def test_refusal_by_the_server_drops_what_is_known(
-    run: Callable[..., Any], error: PlansmithClientError
+    run: Callable[..., Any], call: Callable[..., Any], error: PlansmithClientError, known: bool
 ) -> None:
     server, model = served(infer=error), flows()
+    if known:
+        run(model.metadata(None), server)
     with pytest.raises(type(error)):
-        run(model.call(X, {}, None), server)
+        call(model, server, X, {}, None)
     assert not model.cache
     server.replies[InferCall] = answered(X)
-    run(model.call(X, {}, None), server)
+    call(model, server, X, {}, None)
     assert server.kinds().count("MetadataCall") == 2
 
 
 @pytest.mark.parametrize("error", [ServerUnavailable("x"), DeadlineExceeded("x"), ServerFault("x")])
 def test_other_failures_keep_what_is_known(
-    run: Callable[..., Any], error: PlansmithClientError
+    call: Callable[..., Any], error: PlansmithClientError
 ) -> None:
     server, model = served(infer=error), flows()
-    with pytest.raises(type(error)):
-        run(model.call(X, {}, None), server)
-    assert model.cache
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            call(model, server, X, {}, None)
+        assert model.cache
+
+
+def test_a_model_that_went_away_is_looked_for_in_the_index(call: Callable[..., Any]) -> None:
+    server, model = served(infer=[answered(X), GONE]), flows()
+    call(model, server, X, {}, None)
+    with pytest.raises(ModelNotFound, match="m: not found"):
+        call(model, server, X, {}, None)
+    assert server.kinds()[-2:] == ["InferCall", "IndexCall"]
 
 
 def test_optional_inputs_may_be_left_out(run: Callable[..., Any]) -> None:
@@ -273,10 +313,10 @@ def test_classify_asks_for_every_class_and_ranks(run: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize("answer", [(), answered(X) + answered(X, "z")])
 def test_another_number_of_outputs_is_the_servers_fault(
-    run: Callable[..., Any], answer: tuple[OutputTensor, ...]
+    call: Callable[..., Any], answer: tuple[OutputTensor, ...]
 ) -> None:
     with pytest.raises(ServerFault, match="one output asked for"):
-        run(flows().call(X, {}, None), served(infer=answer))
+        call(flows(), served(infer=answer), X, {}, None)
 
 
 @pytest.mark.parametrize(
@@ -302,11 +342,11 @@ def test_a_fault_while_asking_for_ready_is_told(run: Callable[..., Any]) -> None
     ],
 )
 def test_a_config_that_is_not_shown_is_done_without(
-    run: Callable[..., Any], refused: PlansmithClientError
+    run: Callable[..., Any], call: Callable[..., Any], refused: PlansmithClientError
 ) -> None:
     server, model = served(config=refused), flows()
     for _ in range(2):
-        np.testing.assert_array_equal(run(model.call(X, {}, None), server), X * 2)
+        np.testing.assert_array_equal(call(model, server, X, {}, None), X * 2)
     assert server.kinds() == ["MetadataCall", "ConfigCall", "InferCall", "InferCall"]
     assert run(model.metadata(None), server).max_batch_size is None
 
