@@ -92,6 +92,13 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(".cache"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument(
+        "--bytes",
+        type=int,
+        nargs="+",
+        default=SIZES_BYTES,
+        help="of the tensor, both ways (default: %(default)s)",
+    )
     parser.add_argument("--only", default="", help="of clients with this in their names")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--markdown", action="store_true", help="the table of docs/client.md")
@@ -107,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _write_identity(repository)
         with serving(files, repository, "cpu", free_ports(), cache.root / "logs") as server:
             every = cases(server.grpc_url, HOST, server.ports.http)
-            rows = _measure(chosen(every, arguments.only), arguments.rounds, arguments.seconds)
+            rows = _measure(chosen(every, arguments.only), arguments)
     _show(rows, imports_s(), arguments)
     return 0
 
@@ -120,11 +127,10 @@ def _write_identity(repository: Path) -> None:
     (folder / "configs" / "cpu.pbtxt").write_text(_CONFIG)
 
 
-def _measure(wanted: list[Case], rounds: int, seconds: float) -> list[Row]:
-    points = [(size, concurrency) for size in SIZES_BYTES for concurrency in CONCURRENCIES]
-    arrays = {
-        size: np.random.default_rng(0).integers(0, 256, size, np.uint8) for size in SIZES_BYTES
-    }
+def _measure(wanted: list[Case], arguments: argparse.Namespace) -> list[Row]:
+    sizes, rounds = arguments.bytes, arguments.rounds
+    points = [(size, concurrency) for size in sizes for concurrency in CONCURRENCIES]
+    arrays = {size: np.random.default_rng(0).integers(0, 256, size, np.uint8) for size in sizes}
     samples: dict[tuple[str, int, int], list[Sample]] = {}
     measured = [
         (case, size, concurrency)
@@ -137,7 +143,7 @@ def _measure(wanted: list[Case], rounds: int, seconds: float) -> list[Row]:
         for _ in range(rounds):
             for case, size, concurrency in measured:
                 step.update(done, total, f"{case.name}, {size} bytes, {concurrency} in flight")
-                sample = case.measure(arrays[size], concurrency, seconds)
+                sample = case.measure(arrays[size], concurrency, arguments.seconds)
                 samples.setdefault((case.name, size, concurrency), []).append(sample)
                 done += 1
     return [
