@@ -33,16 +33,17 @@ def call_function(location: str, folder: Path) -> Any:
         if callable(function):
             return function()
     except (Exception, SystemExit) as error:
-        line = _last_line(error, path)
+        line = _last_line(error, spec.origin)
         what = f"{type(error).__name__}: {error}"
         raise UnusableInput(f"{path}:{line}: {location!r} failed with {what}") from error
     raise UnusableInput(f"{path}: has no function {name!r}; the recipe names {location!r}")
 
 
-def _last_line(error: BaseException, path: Path) -> int:
-    """The innermost line of `path` that `error` came through."""
+def _last_line(error: BaseException, origin: str | None) -> int:
+    """The innermost line of the module of `origin` that `error` came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    # Absolute, wherever the folder was named from.
+    lines = [frame.lineno for frame in frames if frame.filename == origin]
     if isinstance(error, SyntaxError) and error.lineno is not None:
         lines.append(error.lineno)
     return lines[-1] if lines and lines[-1] is not None else 1

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from plansmith.errors import UnusableInput
+from plansmith.recipe.functions import call_function
+
 Edit = Callable[[str, str], None]
 Refuse = Callable[..., str]
 
@@ -30,6 +35,16 @@ def test_a_function_that_raises_is_told_with_its_line(
     message = refused()
     assert message.startswith(f"{folder / 'source.py'}:2: 'source.py:evaluation' failed with ")
     assert "KeyError: 'rows'" in message
+
+
+def test_its_line_is_told_wherever_the_folder_is_named_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "source.py").write_text("def evaluation():\n    return {}['rows']\n")
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(UnusableInput) as caught:
+        call_function("source.py:evaluation", Path(folder.name))
+    assert str(caught.value).startswith(f"{folder.name}/source.py:2: 'source.py:evaluation' failed")
 
 
 def test_a_function_that_ends_the_process_is_told_too(
