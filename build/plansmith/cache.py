@@ -38,10 +38,20 @@ class Cache:
         return folder if folder.is_dir() else None
 
     def drop(self, stage: str, key: str) -> None:
-        """Forgets the product, so that it is made anew."""
+        """Forgets the product, so that it is made anew.
+
+        It loses its name first: killed half-way, this leaves nothing that is taken for whole.
+        """
         folder = self.find(stage, key)
-        if folder is not None:
-            shutil.rmtree(folder)
+        if folder is None:
+            return
+        dropped = _unfinished(folder.parent)
+        try:
+            folder.replace(dropped)
+        except OSError as error:
+            raise _not_writable(folder, error) from error
+        finally:
+            shutil.rmtree(dropped, ignore_errors=True)
 
     def remember(self, name: str, parts: Mapping[str, str]) -> None:
         """Notes what went into the newest product called `name`: see `recall`.
@@ -78,13 +88,9 @@ class Cache:
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             _clear_unfinished(final.parent)
-            prefix = f"{_UNFINISHED}{os.getpid()}-"
-            unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
         except OSError as error:
-            raise PlansmithError(
-                f"{final.parent}: cannot write the cache: {error.strerror}; "
-                "free space or name another with --cache"
-            ) from error
+            raise _not_writable(final.parent, error) from error
+        unfinished = _unfinished(final.parent)
         try:
             write(unfinished)
             _rename(unfinished, final)
@@ -96,6 +102,21 @@ class Cache:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return final
+
+
+def _unfinished(folder: Path) -> Path:
+    """A new folder in `folder` that no one takes for a product."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{os.getpid()}-", dir=folder))
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> PlansmithError:
+    return PlansmithError(
+        f"{folder}: cannot write the cache: {error.strerror}; "
+        "free space or name another with --cache"
+    )
 
 
 def _clear_unfinished(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,37 @@ def test_a_dropped_product_is_made_anew(cache: Cache) -> None:
     cache.drop("export", "k")
     assert cache.find("export", "k") is None
     cache.drop("export", "k")  # and dropping what is not there is no error
+
+
+def test_a_drop_that_is_killed_half_way_leaves_nothing_that_is_taken_for_whole(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    cache.make("export", "k", write_one)
+    with monkeypatch.context() as patch:
+        # What removes the files one by one.
+        patch.setattr(shutil, "rmtree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            cache.drop("export", "k")
+    assert cache.find("export", "k") is None
+
+
+@pytest.mark.parametrize("call", ["mkdir", "replace"])
+def test_a_product_that_cannot_be_dropped_is_there_still(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    found = cache.make("export", "k", write_one)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(PlansmithError, match="cannot write the cache: Permission denied"):
+            cache.drop("export", "k")
+    assert (found / "file").read_text() == "whole"
+    assert leftovers(cache) == []
 
 
 def test_what_went_into_the_newest_product_is_remembered(cache: Cache) -> None:
