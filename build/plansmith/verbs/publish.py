@@ -239,7 +239,6 @@ def _ratio(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 2:
-        raise ArgumentTypeError(f"{text} is not at least 2")
-    return value
+    if not text.isdecimal() or int(text) < 2:
+        raise ArgumentTypeError(f"{text} is not a whole number from 2 up")
+    return int(text)
