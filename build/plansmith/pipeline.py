@@ -31,7 +31,7 @@ from plansmith.stages import products, source, targets
 from plansmith.stages.making import Maker
 from plansmith.stages.products import Evaluation, Golden
 from plansmith.stages.targets import require
-from plansmith.versions.disk import disk_errors, locked
+from plansmith.versions.disk import disk_errors, locked, reading
 
 if TYPE_CHECKING:
     from plansmith.golden.admission import Admission
@@ -158,7 +158,8 @@ def build(
     """
     place = ModelFolder(path=job.folder)
     with locked(job.folder):
-        clear_unfinished(place)
+        with disk_errors(job.folder, "nothing was built, what is served stays"):
+            clear_unfinished(place)
         current, unserved = ((), {}) if force else published(job)
         publishing.serve_again(job, unserved)
         missing = [name for name in job.targets if name not in (*current, *unserved)]
@@ -190,9 +191,10 @@ def published(job: AnyJob) -> tuple[tuple[str, ...], dict[str, Manifest]]:
 
     Those are of a build that was killed after its version was complete: only that is missing.
     """
-    found = {name: publishing.complete_version(job, name) for name in job.targets}
-    complete = {name: one for name, one in found.items() if one is not None}
-    current = tuple(n for n, one in complete.items() if publishing.is_settled(job, n, one.version))
+    with reading(job.folder):
+        found = {name: publishing.complete_version(job, name) for name in job.targets}
+        complete = {name: one for name, one in found.items() if one is not None}
+        current = tuple(n for n in complete if publishing.is_settled(job, n, complete[n].version))
     return current, {name: one for name, one in complete.items() if name not in current}
 
 

@@ -9,6 +9,7 @@ from plansmith.recipe.files import RECIPE_FILE
 from plansmith.recipe.parser import parse_recipe
 from plansmith.recipe.words import TARGETS
 from plansmith.repository import CONFIG_FILE, CONFIGS, version_folders
+from plansmith.versions.disk import reading
 
 
 def check_published(repository: Path, config_name: str) -> None:
@@ -21,13 +22,16 @@ def check_published(repository: Path, config_name: str) -> None:
     """
     if not repository.is_dir():
         raise UnusableInput(f"{repository}: no such folder; run `make build`")
-    models = sorted(m for m in repository.iterdir() if m.is_dir() and not m.name.startswith("."))
+    with reading(repository):
+        there = sorted(repository.iterdir())
+        models = [one for one in there if one.is_dir() and not one.name.startswith(".")]
+        told = [_problem(model, config_name) for model in models]
     if not models:
         raise UnusableInput(f"{repository}: no model in it; run `make build`")
-    problems = [told for model in models if (told := _problem(model, config_name)) is not None]
+    problems = [one for one in told if one is not None]
     if not problems and not _is_known(models, config_name):
-        there = {path.stem for model in models for path in model.glob(f"{CONFIGS}/[!.]*.pbtxt")}
-        fix = f"name one of {', '.join(sorted(there))}" if there else "leave the target out"
+        names = {path.stem for model in models for path in model.glob(f"{CONFIGS}/[!.]*.pbtxt")}
+        fix = f"name one of {', '.join(sorted(names))}" if names else "leave the target out"
         problems.append(f"{repository}: no model has {CONFIGS}/{config_name}.pbtxt; {fix}")
     if problems:
         raise UnusableInput("\n".join(problems))

@@ -19,7 +19,7 @@ from plansmith import manifest
 from plansmith.errors import UnusableInput
 from plansmith.manifest import FileDigest, Manifest
 from plansmith.versions import events, keeping
-from plansmith.versions.disk import disk_errors, flush, replace_text
+from plansmith.versions.disk import disk_errors, flush, remove_folder, replace_text
 
 CONFIG_FILE = "config.pbtxt"
 # Of the model's folder: a config for each target.
@@ -291,7 +291,7 @@ def clear_unfinished(folder: ModelFolder) -> None:
     """Removes what a killed build has left; call only while holding the model's lock."""
     names = (".unfinished-*", "configs/.unfinished-*", f"{keeping.REMOVED}*")
     for entry in [entry for name in names for entry in folder.path.glob(name)]:
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        remove_folder(entry) if entry.is_dir() else entry.unlink()
     for version in events.in_state(events.read(folder.path), "admitting"):
         if (folder.path / str(version)).is_dir():
             keeping.remove(folder.path, version)

@@ -6,7 +6,8 @@ looked at in one version is in integrity/version.py, what is beside it in integr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,13 +69,13 @@ def verify(folders: Sequence[Path], demand: Demand | None = None) -> Verificatio
 
     Raises UnusableInput where there is no version, or a file cannot be read.
     """
-    asked = demand or Demand()
-    versions = {folder: version_folders(folder) for folder in folders}
+    with _reading():
+        versions = {folder: version_folders(folder) for folder in folders}
+        configs = {folder: beside.config_files(folder) for folder in folders if versions[folder]}
     if not any(versions.values()):
         names = ", ".join(folder.name for folder in folders)
         raise UnusableInput(f"{names}: no version has been published yet; run `plansmith build`")
-    configs = {folder: beside.config_files(folder) for folder in folders if versions[folder]}
-    return _verify(versions, configs, asked)
+    return _verify(versions, configs, demand or Demand())
 
 
 def verify_served(repository: Path, target: str, demand: Demand | None = None) -> Verification:
@@ -87,19 +88,28 @@ def verify_served(repository: Path, target: str, demand: Demand | None = None) -
     asked = demand or Demand()
     versions: dict[Path, list[Path]] = {}
     configs: dict[Path, tuple[str, ...]] = {}
-    for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
-        there = version_folders(folder)
-        config = config_for(folder, target)
-        if config is not None and there:
-            served = _served(folder, config, there)
-            ours = [path for path in served if _is_ours(path)]
-            versions[folder] = served if asked.must_be_signed else ours
-            configs[folder] = (config,)
-        elif there and asked.must_be_signed:
-            # It may load nevertheless: Triton makes up a config for some kinds of models.
-            wanted = folder / CONFIGS / f"{target}.pbtxt"
-            raise UnusableInput(f"{wanted}: no such file; build it, or remove {folder}")
+    with _reading():
+        for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
+            there = version_folders(folder)
+            config = config_for(folder, target)
+            if config is not None and there:
+                served = _served(folder, config, there)
+                ours = [path for path in served if _is_ours(path)]
+                versions[folder] = served if asked.must_be_signed else ours
+                configs[folder] = (config,)
+            elif there and asked.must_be_signed:
+                # It may load nevertheless: Triton makes up a config for some kinds of models.
+                wanted = folder / CONFIGS / f"{target}.pbtxt"
+                raise UnusableInput(f"{wanted}: no such file; build it, or remove {folder}")
     return _verify(versions, configs, asked)
+
+
+@contextmanager
+def _reading() -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
 def _is_ours(version: Path) -> bool:
@@ -110,8 +120,6 @@ def _is_ours(version: Path) -> bool:
 def _served(folder: Path, config: str, there: Sequence[Path]) -> list[Path]:
     try:
         what = beside.read_served(folder, config, (int(path.name) for path in there))
-    except OSError as error:
-        raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
     except UnusableInput:
         # A fault that is found with the others: whatever it was to serve is looked at.
         return list(there)
@@ -122,7 +130,7 @@ def _verify(
     versions: dict[Path, list[Path]], configs: dict[Path, tuple[str, ...]], demand: Demand
 ) -> Verification:
     files, signed, faults = 0, 0, list[VersionFault]()
-    try:
+    with _reading():
         for folder in (one for found in versions.values() for one in found):
             checked = check_version(folder, demand)
             files += checked.recorded
@@ -138,8 +146,6 @@ def _verify(
             ]
         for folder, names in configs.items():
             faults += _beside(folder, names, demand)
-    except OSError as error:
-        raise UnusableInput(f"{error.filename}: cannot be read: {error.strerror}") from error
     return Verification(
         files=files,
         versions=sum(map(len, versions.values())),

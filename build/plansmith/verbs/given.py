@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from plansmith.errors import UnusableInput
+from plansmith.versions.disk import reading
 
 if TYPE_CHECKING:
     from plansmith.server import Ports
@@ -17,17 +18,26 @@ def with_recipe(repository: Path, models: list[str]) -> list[Path]:
     """The folders of `models`, or of all that have a recipe."""
     if models:
         return [repository / name for name in models]
-    folders = sorted(path.parent for path in repository.glob("*/recipe.toml"))
+    folders = _with_recipe(repository)
     if not folders:
         raise UnusableInput(f"{repository}: no model has a recipe there (MODEL/recipe.toml)")
     return folders
+
+
+def _with_recipe(repository: Path) -> list[Path]:
+    if not repository.is_dir():
+        return []
+    # Not by glob, which passes over what it may not read.
+    with reading(repository):
+        return sorted(one for one in repository.iterdir() if (one / "recipe.toml").exists())
 
 
 def published(repository: Path, models: list[str]) -> list[Path]:
     """The folders of `models`, or of all that a server would load: a recipe is not needed."""
     if not repository.is_dir():
         raise UnusableInput(f"{repository}: no such folder; run `plansmith build`")
-    there = sorted(m for m in repository.iterdir() if m.is_dir() and not m.name.startswith("."))
+    with reading(repository):
+        there = sorted(m for m in repository.iterdir() if m.is_dir() and not m.name.startswith("."))
     if not there:
         raise UnusableInput(f"{repository}: no model in it; run `plansmith build`")
     wanted = [repository / name for name in dict.fromkeys(models)] if models else there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -78,6 +79,15 @@ def replace_bytes(path: Path, content: bytes, staging: Path) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes `folder` with all that is in it; raises OSError that names it."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        # rmtree's own names the entry alone, without the folders that it is in.
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def flush(path: Path) -> None:

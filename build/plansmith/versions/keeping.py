@@ -6,13 +6,13 @@ With them go the warm-up files that no config names any more.
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plansmith.errors import UnusableInput
+from plansmith.versions.disk import remove_folder
 
 if TYPE_CHECKING:
     from plansmith.repository import ModelFolder
@@ -89,4 +89,4 @@ def remove(folder: Path, version: int) -> None:
     try:
         (folder / str(version)).rename(removed / str(version))
     finally:
-        shutil.rmtree(removed)
+        remove_folder(removed)
