@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from plansmith.golden import file
 from plansmith.golden.served import RepositoryCheck, check_repository
 from plansmith.infer import connected
 from plansmith.server import free_ports
-from programs import HANG_S, plansmith, refused, started
+from programs import HANG_S, command, plansmith, refused, started
 from python_models import Tensor, write_model
 from real_server import Serve, serve_command
 
@@ -154,6 +155,19 @@ def test_serve_does_not_go_on_with_a_spoilt_repository(
     assert table[0].split() == ["MODEL", "VERSION", "ROWS", "DEVIATION", "ALLOWED", "TOP-1"]
     assert table[3].split()[:5] == ["echo", "1", "10", "2", "0.001"]
     assert table[-1] == "1 of 5 failed"
+
+
+def test_grpc_is_spoken_at_port_8000_too(repository: Path) -> None:
+    # An address that nobody else listens at.
+    place = ("127.80.0.1", 8000)
+    check = command("serve", "--check", f"--repository={repository}", f"--url={place[0]}:8000")
+    with socket.create_server(place) as listener, started(check):
+        listener.settimeout(HANG_S)
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(HANG_S)
+            # How HTTP/2 begins, and with it gRPC: RFC 9113, section 3.4.
+            assert connection.recv(3, socket.MSG_WAITALL) == b"PRI"
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(

@@ -84,7 +84,9 @@ def _check(arguments: Namespace, url: str) -> int:
     from plansmith.infer import connected
     from plansmith.progress import for_stderr
 
-    with connected(url, TIMEOUT_S) as client, for_stderr().step("check") as step:
+    # A gRPC port, whatever its number: the client would take 8000 alone for HTTP.
+    asked = url if "://" in url else f"grpc://{url}"
+    with connected(asked, TIMEOUT_S) as client, for_stderr().step("check") as step:
         found = check_repository(client, url, arguments.repository, arguments.target, step)
     # One line for machines: that of the ready server comes after it.
     text = msgspec.json.encode(found).decode() if arguments.json else "\n".join(found.lines())
