@@ -31,6 +31,8 @@ EXIT_TIMEOUT_S = 30
 KEPT_LOGS = 10
 # Of every shared-memory region that our servers make; the number is the process that started it.
 _REGION = re.compile(r"plansmith_(\d+)_")
+# The name of a log ends with the process that started the server.
+_LOG = re.compile(r"server-.*-(\d+)\.log")
 # Triton's log: a letter for the level, then month and day, for instance "E1124 14:30:02.1 ...".
 _ERROR_LINE = re.compile(r"^[EF]\d{4} .*?\] (.*)$", re.MULTILINE)
 
@@ -170,8 +172,14 @@ def sweep_shared_memory() -> None:
     """Removes the regions of servers whose starter is no more: both were killed together."""
     for region in SHARED_MEMORY.glob("plansmith_*"):
         found = _REGION.match(region.name)
-        if found and not Path(f"/proc/{found.group(1)}").exists():
-            region.unlink(missing_ok=True)
+        if found and not _runs(found.group(1)):
+            # Another user's are not ours to remove.
+            with suppress(PermissionError):
+                region.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    return Path(f"/proc/{process}").exists()
 
 
 def _check_ports(ports: Ports) -> None:
@@ -192,7 +200,8 @@ def _new_log(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in sorted(folder.glob("server-*.log"))[: -KEPT_LOGS + 1]:
-            old.unlink(missing_ok=True)
+            if not _is_written(old):
+                old.unlink(missing_ok=True)
         log = folder / f"server-{now}-{os.getpid()}.log"
         log.touch()
     except OSError as error:
@@ -200,6 +209,12 @@ def _new_log(folder: Path) -> Path:
             f"{folder}: cannot keep the server's log there: {error.strerror}"
         ) from error
     return log
+
+
+def _is_written(log: Path) -> bool:
+    """Whether it is of a server that another process has started and still waits for."""
+    found = _LOG.fullmatch(log.name)
+    return found is not None and found.group(1) != str(os.getpid()) and _runs(found.group(1))
 
 
 def _start(command: list[str], files: ServerFiles, log: int) -> subprocess.Popen[bytes]:
@@ -243,7 +258,10 @@ def _is_ready(port: int) -> bool:
 
 def _told(log: Path) -> str:
     """What the log says went wrong, and where the rest is."""
-    found = dict.fromkeys(_ERROR_LINE.findall(log.read_text(errors="replace")))
+    try:
+        found = dict.fromkeys(_ERROR_LINE.findall(log.read_text(errors="replace")))
+    except OSError as error:
+        return f"\nits log: {log}: {error.strerror}"
     return "".join(f"\n  {line}" for line in list(found)[:5]) + f"\nits log: {log}"
 
 

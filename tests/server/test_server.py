@@ -24,6 +24,9 @@ from real_server import Serve, program, regions, serve_command, survivors
 
 pytestmark = pytest.mark.usefixtures("server_files")
 
+# Above the kernel's largest number of a process.
+GONE = 2**22 + 1
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
@@ -158,6 +161,15 @@ def test_a_server_that_is_killed_ends_it_with_the_log_named(repository: Path, ca
         assert not served.regions()
 
 
+def test_a_log_that_has_gone_meanwhile_is_said_to(repository: Path, cache: Path) -> None:
+    with program(repository, cache) as served:
+        log = Path(served.ready["log"])
+        log.unlink()
+        served.kill_server()
+        _, message = served.process.communicate(timeout=HANG_S)
+        assert message.endswith(f"its log: {log}: No such file or directory\n")
+
+
 def test_the_server_ends_by_itself_when_its_starter_is_killed(
     repository: Path, cache: Path
 ) -> None:
@@ -269,12 +281,25 @@ def test_a_model_that_fails_to_load_is_quoted_from_the_log(repository: Path, cac
 
 def test_only_the_newest_logs_are_kept(repository: Path, cache: Path) -> None:
     (cache / "logs").mkdir(parents=True)
-    old = [cache / "logs" / f"server-20250101T0000{second:02}-1.log" for second in range(15)]
+    old = [cache / "logs" / f"server-20250101T0000{second:02}-{GONE}.log" for second in range(15)]
     for log in old:
         log.touch()
     with program(repository, cache) as served:
         kept = sorted((cache / "logs").iterdir())
         assert kept == [*old[-KEPT_LOGS + 1 :], Path(served.ready["log"])]
+
+
+def test_the_log_of_a_server_that_runs_is_kept_however_many_came_after(
+    repository: Path, cache: Path
+) -> None:
+    (cache / "logs").mkdir(parents=True)
+    running = cache / "logs" / f"server-20240101T000000-{os.getpid()}.log"
+    later = [cache / "logs" / f"server-20250101T0000{second:02}-{GONE}.log" for second in range(15)]
+    for log in (running, *later):
+        log.touch()
+    with program(repository, cache):
+        assert running.exists()
+        assert not later[0].exists()
 
 
 def test_the_log_is_kept_after_the_end(repository: Path, cache: Path) -> None:
