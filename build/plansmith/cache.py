@@ -96,7 +96,7 @@ class Cache:
             _rename(unfinished, final)
         except OSError as error:
             raise PlansmithError(
-                f"{error.filename or unfinished}: {error.strerror} during {stage}; "
+                f"{error.filename or unfinished}: {_fact(error)} during {stage}; "
                 "free space and build again: finished stages are kept"
             ) from error
         finally:
@@ -117,6 +117,11 @@ def _not_writable(folder: Path, error: OSError) -> PlansmithError:
         f"{folder}: cannot write the cache: {error.strerror}; "
         "free space or name another with --cache"
     )
+
+
+def _fact(error: OSError) -> str:
+    """What the system says; of the copy of a folder, which goes on to its end, the first."""
+    return str(error.args[0][0][-1]) if isinstance(error, shutil.Error) else str(error.strerror)
 
 
 def _clear_unfinished(folder: Path) -> None:

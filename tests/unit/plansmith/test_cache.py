@@ -152,6 +152,20 @@ def test_a_full_disk_is_named_with_the_stage_and_leaves_nothing(cache: Cache) ->
     assert leftovers(cache) == []
 
 
+def test_a_disk_that_is_full_in_the_middle_of_a_folders_copy_is_named_too(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "model.bin").write_text("large")
+    monkeypatch.setattr(os, "sendfile", fail)
+    with pytest.raises(PlansmithError, match=r"No space left on device: .* during server"):
+        cache.make("server", "k", lambda to: shutil.copytree(tmp_path / "from", to / "to"))
+    assert leftovers(cache) == []
+
+
 def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PlansmithError, match=r"cannot write the cache: .*--cache"):
