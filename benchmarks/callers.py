@@ -10,7 +10,7 @@ import importlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -18,6 +18,7 @@ from contextlib import (
     asynccontextmanager,
     closing,
     contextmanager,
+    suppress,
 )
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from plansmith_client import AsyncClient, Client
 from plansmith_client.credentials import NO_ACCESS
-from plansmith_client.drivers import run
+from plansmith_client.direct import answer
 from plansmith_client.endpoints import parse_endpoint
 from plansmith_client.flow import ModelFlows
 from plansmith_client.transports import open_transport
@@ -166,7 +167,7 @@ class OnceOnly:
     def __call__(self) -> Generator[Infer]:
         flows = ModelFlows(name="identity", version=None, timeout_s=TIMEOUT_S, cache={})
         with closing(open_transport(parse_endpoint(self.url), NO_ACCESS)) as transport:
-            yield lambda array: run(flows.call(array, {}, None), transport)
+            yield lambda array: answer(flows, transport, array, {}, None)
 
 
 def _raw_request(module: Any, array: Array) -> dict[str, Any]:
@@ -195,20 +196,33 @@ def in_threads(opened: Caller) -> Measure:
                 calls += 1
             return calls
 
-        def own_loop() -> int:
-            with opened() as infer:
-                return loop(infer)
-
-        with ExitStack() as stack:
-            work: Callable[[], int] = own_loop
+        def work(stack: ExitStack) -> Callable[[], int]:
             if opened.shared:
                 infer = stack.enter_context(opened())
-                work = lambda: loop(infer)  # noqa: E731
+                return lambda: loop(infer)
+
+            def own_loop() -> int:
+                with opened() as infer:
+                    return loop(infer)
+
+            return own_loop
+
+        def thread(work: Callable[[], int]) -> int:
+            try:
+                return work()
+            except BaseException:
+                # Nobody is to wait for this one.
+                ready.abort()
+                raise
+
+        with ExitStack() as stack:
+            one_loop = work(stack)
             pool = stack.enter_context(ThreadPoolExecutor(concurrency))
-            pending = [pool.submit(work) for _ in range(concurrency)]
-            ready.wait()
+            pending = [pool.submit(thread, one_loop) for _ in range(concurrency)]
+            with suppress(threading.BrokenBarrierError):
+                ready.wait()
             cpu, begun = time.process_time(), time.perf_counter()
-            calls = sum(one.result() for one in pending)
+            calls = sum(_results(pending))
             return Sample(
                 calls=calls,
                 seconds=time.perf_counter() - begun,
@@ -216,6 +230,15 @@ def in_threads(opened: Caller) -> Measure:
             )
 
     return measure
+
+
+def _results(pending: list[Future[int]]) -> list[int]:
+    """Of each thread; raises the error of one that failed, not of those that waited for it."""
+    errors = [error for one in pending if (error := one.exception()) is not None]
+    if errors:
+        broken = threading.BrokenBarrierError
+        raise next((error for error in errors if not isinstance(error, broken)), errors[0])
+    return [one.result() for one in pending]
 
 
 def _warm_up(infer: Infer, array: Array) -> None:

@@ -8,9 +8,8 @@ from callers import AsyncOurs, AsyncRaw, Measure, OnceOnly, Ours, Raw, in_tasks,
 from floors import AsyncGrpcFloor, AsyncHttpFloor, GrpcFloor, HttpFloor
 
 from plansmith.errors import UnusableInput
+from plansmith_client.memory.sharing import THRESHOLD_BYTES
 
-# Ours sends what is smaller, whatever else it may.
-_LARGE_BYTES = 2**18
 _WIRE = {"shared_memory": False}
 
 
@@ -79,7 +78,7 @@ def _by_shared_memory(addresses: dict[str, str]) -> list[Case]:
             name=f"{name} {protocol}, shared memory",
             against=f"{name} {protocol}",
             measure=one,
-            least_bytes=_LARGE_BYTES,
+            least_bytes=THRESHOLD_BYTES,
         )
         for protocol, address in addresses.items()
         for name, one in {
