@@ -59,9 +59,7 @@ def parse_endpoint(url: str) -> Endpoint:
     """
     shown = _shown(url)
     try:
-        parts = urlsplit(url if "://" in url else f"grpc://{url}")
-        if "://" not in url and parts.port == _TRITONS_HTTP_PORT:
-            parts = parts._replace(scheme="http")
+        parts = urlsplit(url if "://" in url else f"{scheme_of(url)}://{url}")
         port = parts.port
     except ValueError as error:
         raise InvalidInput(f"url {shown!r}: {error}; {_FORMS}") from error
@@ -85,6 +83,13 @@ def parse_endpoint(url: str) -> Endpoint:
         port=port,
         prefix=parts.path.rstrip("/"),
     )
+
+
+def scheme_of(url: str) -> str:
+    """What `url` begins with or, without a scheme, is taken for; of one that can be parsed."""
+    if "://" in url:
+        return urlsplit(url).scheme
+    return "http" if urlsplit(f"//{url}").port == _TRITONS_HTTP_PORT else "grpc"
 
 
 def parse_endpoints(urls: str | Sequence[str]) -> tuple[Endpoint, ...]:

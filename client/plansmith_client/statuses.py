@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plansmith_client.calls import Call, is_repeatable
+from plansmith_client.endpoints import scheme_of
 from plansmith_client.errors import (
     AccessDenied,
     DeadlineExceeded,
@@ -111,7 +112,7 @@ def closed(url: str) -> PlansmithClientError:
 
 
 def _hint(url: str) -> str:
-    return _IS_HTTP_RUNNING if url.startswith("http") else _IS_GRPC_RUNNING
+    return _IS_HTTP_RUNNING if scheme_of(url).startswith("http") else _IS_GRPC_RUNNING
 
 
 def _subject(call: Call[Any]) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from urllib.parse import urlsplit
+from functools import lru_cache
 
 from plansmith_client.credentials import Header, checked_header
+from plansmith_client.endpoints import parse_endpoint
 from plansmith_client.errors import InvalidInput, MissingExtra, PlansmithClientError
 from plansmith_client.insight.records import CANCELLED, CallRecord
 
@@ -28,7 +29,8 @@ except ImportError as _missing:
 _SERVICE = "inference.GRPCInferenceService"
 # Over HTTP the system is what KServe's protocol, version 2, says; OpenTelemetry has no name for it.
 _GRPC, _HTTP = "grpc", "kserve"
-_PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 8001}
+# A client has few, and a span for each call.
+_endpoint = lru_cache(maxsize=256)(parse_endpoint)
 
 
 class Spans:
@@ -94,12 +96,10 @@ def _attributes(record: CallRecord) -> dict[str, AttributeValue]:
     if record.batch_size is not None:
         attributes["plansmith.batch_size"] = record.batch_size
     if (attempt := record.last) is not None:
-        parts = urlsplit(
-            attempt.endpoint if "://" in attempt.endpoint else f"grpc://{attempt.endpoint}"
-        )
-        attributes["rpc.system.name"] = _HTTP if parts.scheme.startswith("http") else _GRPC
-        attributes["server.address"] = parts.hostname or ""
-        attributes["server.port"] = parts.port or _PORTS[parts.scheme]
+        endpoint = _endpoint(attempt.endpoint)
+        attributes["rpc.system.name"] = _HTTP if endpoint.over_http else _GRPC
+        attributes["server.address"] = endpoint.host
+        attributes["server.port"] = endpoint.port
     return attributes
 
 

@@ -68,6 +68,21 @@ def test_a_call_to_the_server_names_no_model() -> None:
     assert "is tritonserver running" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("localhost:8000", "HTTP port (8000"),
+        ("https://localhost:9000", "HTTP port (8000"),
+        ("localhost:8001", "gRPC port (8001"),
+        ("grpc://localhost:8000", "gRPC port (8001"),
+    ],
+)
+def test_a_server_that_is_not_there_is_looked_for_at_the_port_of_its_protocol(
+    url: str, port: str
+) -> None:
+    assert port in str(refusal(call(), url, "UNAVAILABLE", "connection refused"))
+
+
 def test_errors_survive_pickling() -> None:
     error = pickle.loads(pickle.dumps(refusal(call(), "host:8001", "NOT_FOUND", "x")))
     assert (type(error), error.model, error.elapsed_s) == (ModelNotFound, "m", 0.25)
