@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -81,8 +81,8 @@ class AsyncResilientTransport:
         watching = self._watching
         if watching is not None and watching is not asyncio.current_task():
             watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            # Not awaited itself: its cancellation would look like one of ours, and ours like its.
+            await asyncio.wait([watching])
 
     async def watch_once(self) -> bool:
         """As `ResilientTransport.watch_once`."""

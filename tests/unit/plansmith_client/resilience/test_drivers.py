@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from carried_calls import Carried, Endpoint, call
+from carried_calls import AsyncEndpoint, Carried, Endpoint, call
 from plansmith_client import (
     Balancing,
     Breaker,
@@ -19,6 +20,8 @@ from plansmith_client import (
     ServerFault,
     ServerUnavailable,
 )
+from plansmith_client.calls import Call, HealthCall
+from plansmith_client.resilience.aio import AsyncResilientTransport
 from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.sync import ResilientTransport
 
@@ -140,3 +143,32 @@ def test_the_thread_of_a_transport_that_nobody_closed_ends() -> None:
     gc.collect()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_closing_that_is_cancelled_while_the_watch_ends_is_cancelled() -> None:
+    async def closed_and_cancelled() -> bool:
+        probed, hold = asyncio.Event(), asyncio.Event()
+
+        class Held(AsyncEndpoint):
+            async def send(self, call: Call[Any]) -> Any:
+                if not isinstance(call, HealthCall):
+                    return await super().send(call)
+                probed.set()
+                try:
+                    return await hold.wait()
+                finally:
+                    # As a connection that takes its time to close.
+                    await hold.wait()
+
+        inner = tuple(Held(Endpoint(name)) for name in ("one", "other"))
+        transport = AsyncResilientTransport(inner, fleet(2))
+        await transport.send(call())
+        await probed.wait()
+        closing = asyncio.create_task(transport.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing], timeout=LONG_S / 10)
+        hold.set()
+        return closing.cancelled()
+
+    assert asyncio.run(closed_and_cancelled())
