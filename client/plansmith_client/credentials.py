@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from plansmith_client.endpoints import Endpoint
-from plansmith_client.errors import InvalidInput
+from plansmith_client.errors import AccessDenied, InvalidInput
 from plansmith_client.slotted import slotted
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ class TLS:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A token (RFC 6750), or a function that gives the one to use now, asked for each call."""
+    """A token (RFC 6750), or a function that gives the one to use now, asked for each call.
+
+    Where the function raises an Exception, the call raises AccessDenied from it.
+    """
 
     token: str | Callable[[], str] = field(repr=False)
 
@@ -136,9 +139,10 @@ class Access:
     changing: Bearer | None = None
 
     def headers(self, more: tuple[Header, ...] = ()) -> tuple[Header, ...]:
-        """For one call: names in lower case. Raises InvalidInput if the token cannot be sent.
+        """For one call: names in lower case.
 
-        `more` are the call's own, which take the place of others with their names.
+        `more` are the call's own, which take the place of others with their names. Raises
+        InvalidInput if the token cannot be sent, AccessDenied if there is none.
         """
         headers = self.fixed
         if more:
@@ -146,10 +150,21 @@ class Access:
             headers = (*(header for header in headers if header[0] not in own), *more)
         if self.changing is None:
             return headers
-        return (*headers, ("authorization", checked_value("auth", self.changing.value())))
+        return (*headers, ("authorization", checked_value("auth", _asked(self.changing))))
 
 
 NO_ACCESS = Access()
+
+
+def _asked(bearer: Bearer) -> str:
+    try:
+        return bearer.value()
+    except Exception as error:
+        # Its text is not ours to show.
+        raise AccessDenied(
+            f"auth: the function that gives the token failed with {type(error).__name__}: "
+            "nothing is sent without one"
+        ) from error
 
 
 def access(

@@ -70,7 +70,10 @@ class ModelNotFound(PlansmithClientError):
 
 
 class AccessDenied(PlansmithClientError):
-    """The server does not take our token, key or certificate, or we do not trust its own."""
+    """The server does not take our token, key or certificate, or we do not trust its own.
+
+    Or there is no token: the function for it failed.
+    """
 
 
 class ServerUnavailable(PlansmithClientError):

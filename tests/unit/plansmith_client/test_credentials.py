@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plansmith_client import TLS, AsyncClient, Basic, Bearer, Client, InvalidInput
+from plansmith_client import TLS, AccessDenied, AsyncClient, Basic, Bearer, Client, InvalidInput
 from plansmith_client.credentials import access
 from plansmith_client.endpoints import parse_endpoint
 
@@ -73,6 +73,16 @@ def test_a_token_that_a_function_gives_is_checked_too() -> None:
     given = access(HTTP, auth=Bearer(lambda: f"{SECRET}\r\nx: y"))
     with pytest.raises(InvalidInput, match="auth") as caught:
         given.headers()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_function_that_gives_no_token_is_no_access_and_its_error_not_shown() -> None:
+    def refused() -> str:
+        raise ConnectionError(SECRET)
+
+    with pytest.raises(AccessDenied, match="ConnectionError") as caught:
+        access(HTTP, auth=Bearer(refused)).headers()
+    assert isinstance(caught.value.__cause__, ConnectionError)
     assert SECRET not in str(caught.value)
 
 
