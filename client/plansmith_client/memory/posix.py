@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from plansmith_client.memory.naming import Process, begun_at, owner_of
 
 SHARED_MEMORY = Path("/dev/shm")
-PAGE_BYTES = mmap.PAGESIZE
 
 
 class SharedObject:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -47,6 +49,12 @@ class OpenRegion:
     def __init__(self, name: str, size_bytes: int) -> None:
         self.object: SharedObject = SharedObject(name, size_bytes)
         self._end = self.object.address + size_bytes
+        self._process_id = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that made it, and not a fork of that."""
+        return os.getpid() == self._process_id
 
     def has(self, first: int, size_bytes: int) -> bool:
         """Whether so many bytes from the address `first` on are all in it."""
@@ -105,7 +113,9 @@ class Memory:
         """Once: removes what dead processes have left on this machine."""
         if not self._swept:
             self._swept = True
-            sweep(this_process())
+            # Where there is no /proc there is nothing of ours either.
+            with suppress(OSError):
+                sweep(this_process())
 
 
 def check_region(memory: Memory, size_bytes: int, label: str | None) -> None:
@@ -180,11 +190,12 @@ class _Region:
             )
         return self._region
 
-    def _left(self) -> OpenRegion:
+    def _left(self) -> OpenRegion | None:
+        """The region, which has ended; None in a fork, which has no server of its own to ask."""
         region = self._opened()
         self._region = None
         self._memory.forget(region)
-        return region
+        return region if region.is_here else None
 
     def __repr__(self) -> str:
         state = "not open" if self._region is None else self._region.object.name
@@ -205,6 +216,8 @@ class SharedRegion(_Region):
         traceback: TracebackType | None,
     ) -> None:
         region, deadline = self._left(), Deadline(LEAVING_S)
+        if region is None:
+            return
         for session, transport in self._memory.sessions:
             inner: Transport = transport
             run(session.release(region.object, deadline), inner)
@@ -224,6 +237,8 @@ class AsyncSharedRegion(_Region):
         traceback: TracebackType | None,
     ) -> None:
         region, deadline = self._left(), Deadline(LEAVING_S)
+        if region is None:
+            return
         for session, transport in self._memory.sessions:
             inner: AsyncTransport = transport
             await run_async(session.release(region.object, deadline), inner)

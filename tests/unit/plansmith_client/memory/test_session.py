@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from plansmith_client.errors import (
     ServerUnavailable,
 )
 from plansmith_client.management.calls import ServerMetadataCall
+from plansmith_client.memory import pool, regions
 from plansmith_client.memory.calls import (
     RegionsCall,
     RegisterCall,
@@ -28,7 +30,7 @@ from plansmith_client.memory.calls import (
 )
 from plansmith_client.memory.naming import Process, this_process
 from plansmith_client.memory.posix import SHARED_MEMORY
-from plansmith_client.memory.regions import Memory
+from plansmith_client.memory.regions import Memory, SharedRegion
 from plansmith_client.memory.session import Session
 from plansmith_client.memory.sharing import Mode
 from region_server import Clock, Server
@@ -331,3 +333,38 @@ def test_outputs_of_the_callers_own_are_marked(
     (output,) = run(session.infer(call(content=given, outputs=("y",), into=into)), server)
     assert output.placed
     assert content[512:612].tolist() == [3] * 100
+
+
+def test_where_there_is_no_proc_tensors_go_over_the_wire(
+    session: Session, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> Process:
+        raise FileNotFoundError("/proc/self/ns/pid")
+
+    for module in (pool, regions):
+        monkeypatch.setattr(module, "this_process", missing)
+    infer(session, server, call(fill=3))
+    assert not is_by_reference(server.last())
+    with pytest.raises(InvalidInput, match="cannot be made"):
+        Memory("auto").open(4096, None)
+
+
+def test_a_fork_that_leaves_a_region_asks_no_server(
+    session_of: Callable[..., Session], server: Server
+) -> None:
+    memory = Memory("auto")
+    session = session_of(memory=memory)
+    memory.sessions.append((session, server))
+    with SharedRegion(memory, 4096, None) as region:
+        infer(session, server, call(content=region.array(np.uint8, 100)))
+        child = os.fork()
+        if not child:
+            asked = -1
+            try:
+                region.__exit__(None, None, None)
+                asked = server.count(UnregisterCall)
+            finally:
+                os._exit(asked & 0xFF)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (SHARED_MEMORY / region.name).exists()
+    assert server.count(UnregisterCall) == 1
