@@ -15,7 +15,7 @@ from plansmith_client import (
     Retry,
     ServerUnavailable,
 )
-from plansmith_client.calls import Call, InferCall, ServerReadyCall
+from plansmith_client.calls import Call, HealthCall, InferCall, ServerReadyCall
 from plansmith_client.deadline import Deadline
 from plansmith_client.resilience.attempts import Pause, Plan, Send, attempts, health
 from plansmith_client.resilience.fleet import Fleet
@@ -62,9 +62,7 @@ class World:
 
     def ask(self, call: Call[Any]) -> Any:
         plan: Plan[Any] = (
-            health(call, self.fleet)
-            if isinstance(call, ServerReadyCall)
-            else attempts(call, self.fleet)
+            health(call, self.fleet) if isinstance(call, HealthCall) else attempts(call, self.fleet)
         )
         try:
             step = next(plan)

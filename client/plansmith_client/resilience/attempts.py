@@ -20,6 +20,7 @@ from plansmith_client.calls import (
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
     DeadlineExceeded,
+    ModelNotFound,
     PlansmithClientError,
     ServerUnavailable,
 )
@@ -118,6 +119,10 @@ def health(call: HealthCall, fleet: Fleet) -> Plan[bool]:
         try:
             ready: bool = yield Send(place, asked)
         except (ServerUnavailable, DeadlineExceeded) as error:
+            last = error
+        except ModelNotFound as error:
+            # A "no" too, of an endpoint that does not know the model.
+            fleet.heard(place, ready=None)
             last = error
         else:
             fleet.heard(place, ready=ready if isinstance(call, ServerReadyCall) else None)

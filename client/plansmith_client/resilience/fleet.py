@@ -117,23 +117,26 @@ class Fleet(Watched):
         self, place: int, call: Call[Any], error: PlansmithClientError, began: float
     ) -> None:
         """The call has ended with `error`, whatever it says of the endpoint."""
-        news = None
+        news, healed = None, False
         with self._lock:
             member = self._members[place]
             member.outstanding -= 1
-            opened = member.circuit.closed
+            was_closed = member.circuit.closed
             if isinstance(error, ServerUnavailable) and not is_queue_full(error):
                 self._lost(member, error)
                 member.circuit.failed(self.clock())
             elif error.status is not None and not isinstance(error, DeadlineExceeded):
                 # It says no, so it is there.
+                healed = member.circuit.suspect
                 self._ever_answered = True
                 member.circuit.answered()
-            opened = opened and not member.circuit.closed
-            if isinstance(error, ServerUnavailable | ServerFault | DeadlineExceeded):
-                sent = error.status is not None
+                self.changes += healed
+            opened = was_closed and not member.circuit.closed
+            if _is_measured(error):
                 now = self.clock()
-                news = self._measures.measured(member, call, now, began, failed=sent)
+                news = self._measures.measured(member, call, now, began, failed=True)
+        if healed:
+            self.on_change()
         if opened:
             tell("warning", "%s: sent nothing more for now: %s", member.url, str(error))
         _tell(news)
@@ -200,6 +203,13 @@ class Fleet(Watched):
             return None
         member.outstanding += 1
         return member.place
+
+
+def _is_measured(error: PlansmithClientError) -> bool:
+    """Whether it is a failure of the endpoint's; a call whose time was up before was never sent."""
+    if isinstance(error, DeadlineExceeded):
+        return error.status is not None
+    return isinstance(error, ServerUnavailable | ServerFault)
 
 
 def _tell(news: str | None) -> None:

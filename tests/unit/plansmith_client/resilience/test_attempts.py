@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plan_world import REPLY, TOOK_S, World, dead, down, not_found, refusing, unavailable, well
+from plan_world import (
+    REPLY,
+    TOOK_S,
+    Server,
+    World,
+    dead,
+    down,
+    not_found,
+    refusing,
+    unavailable,
+    well,
+)
 from plansmith_client import (
     DeadlineExceeded,
     InvalidInput,
@@ -20,7 +31,7 @@ from plansmith_client import (
     ServerFault,
     ServerUnavailable,
 )
-from plansmith_client.calls import Call, ServerReadyCall
+from plansmith_client.calls import Call, ModelReadyCall, ServerReadyCall
 from plansmith_client.deadline import Deadline
 from plansmith_client.management.calls import LoadCall
 from plansmith_client.resilience.attempts import Send, attempts
@@ -218,6 +229,20 @@ def test_health_is_asked_of_each_until_one_is_well() -> None:
     with pytest.raises(ServerUnavailable):
         world.ask(ready(world))
     assert len(world.sent) == 2
+
+
+def test_a_model_that_one_endpoint_does_not_know_is_looked_for_at_the_next() -> None:
+    def strange(_call: Call[Any], _now: float) -> Any:
+        raise not_found()
+
+    def asked(*servers: Server) -> bool:
+        world = World(list(servers))
+        deadline = Deadline(5, clock=lambda: world.now)
+        return world.ask(ModelReadyCall(deadline=deadline, model="m"))
+
+    assert asked(strange, lambda *_: True)
+    with pytest.raises(ModelNotFound):
+        asked(strange, strange)
 
 
 def test_a_frozen_endpoint_leaves_the_others_their_share_of_the_time() -> None:
