@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from plansmith_client.checks import least_bytes
 from plansmith_client.errors import InvalidInput
 from plansmith_client.results import Answer, Result
 from plansmith_client.tensors import Array, ModelMetadata
@@ -18,9 +19,9 @@ def pieces(
 ) -> list[Mapping[str, Array]]:
     """`arrays` along their first axis, as views: at most `max_batch_size` items to a piece.
 
-    Fewer where those would be more than `limit_bytes`. Raises InvalidInput if there is nothing to
-    cut, the model takes no batches or its limit is not known. What else is wrong is told when a
-    piece is sent, and what has no axis to cut along stays one piece for that.
+    Fewer where those would be sent as more than `limit_bytes`. Raises InvalidInput if there is
+    nothing to cut, the model takes no batches or its limit is not known. What else is wrong is told
+    when a piece is sent, and what has no axis to cut along stays one piece for that.
     """
     if metadata.max_batch_size is None:
         fact = "the server does not show its configuration, so that its max_batch_size is not known"
@@ -35,7 +36,7 @@ def pieces(
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "no inputs"
         raise _error(metadata, f"needs the same number of items in each input, at least 1: {shown}")
     (items,) = set(lengths.values())
-    item_bytes = sum(array.nbytes for array in held.values()) // items
+    item_bytes = sum(_sent_bytes(metadata, name, array) for name, array in held.items()) // items
     size = min(metadata.max_batch_size, max(1, limit_bytes // max(1, item_bytes)))
     return [
         {name: array[begin : begin + size] for name, array in held.items()}
@@ -57,6 +58,14 @@ def joined(answers: Sequence[Answer], *, model: str) -> Answer:
         (name, _concatenated(f"output {name}", [answer[name] for answer in answers], model))
         for name in first
     )
+
+
+def _sent_bytes(metadata: ModelMetadata, name: str, array: NDArray[Any]) -> int:
+    """As the model takes it, which may be wider than it was given."""
+    for spec in metadata.inputs:
+        if spec.name == name:
+            return least_bytes(spec, array)
+    return array.nbytes
 
 
 def _has_items(array: object) -> bool:

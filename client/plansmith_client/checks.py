@@ -102,17 +102,17 @@ def checked_inputs(
     given: list[tuple[TensorMetadata, Any]] = [
         (spec, arrays[spec.name]) for spec in metadata.inputs if spec.name in arrays
     ]
-    least_bytes, has_on_gpu = 0, False
+    size_bytes, has_on_gpu = 0, False
     for spec, array in given:
         if not isinstance(array, _ARRAY):
             _check_is_on_gpu(metadata, spec, array)
             has_on_gpu = True
         _check_dtype(metadata, spec, array, casting)
         _check_shape(metadata, spec, array)
-        least_bytes += _least_bytes(spec, array)
+        size_bytes += least_bytes(spec, array)
     if metadata.max_batch_size and len(given) > 1:
         _check_same_batch(metadata, given)
-    _check_size(metadata, least_bytes, limit_bytes)
+    _check_size(metadata, size_bytes, limit_bytes)
     for spec, array in given:
         _check_items(metadata, spec, array)
     if has_on_gpu:
@@ -153,7 +153,7 @@ def _check_size(metadata: ModelMetadata, size_bytes: int, limit_bytes: int) -> N
         )
 
 
-def _least_bytes(spec: TensorMetadata, array: NDArray[Any]) -> int:
+def least_bytes(spec: TensorMetadata, array: NDArray[Any]) -> int:
     """What it takes on the wire; of text the least it can, four bytes of length to each item."""
     if spec.dtype != "BYTES":
         return array.size * numpy_dtype(spec.dtype).itemsize

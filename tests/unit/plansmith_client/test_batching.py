@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith_client import InvalidInput, ModelMetadata, Result
+from plansmith_client import InvalidInput, ModelMetadata, Result, TensorMetadata
 from plansmith_client.batching import joined, pieces
 
 
@@ -32,6 +33,21 @@ def test_pieces_are_all_items_in_order_and_none_is_too_large(
         assert 1 <= len(piece["x"]) == len(piece["y"]) <= limit
         # One item has to be sent whatever its size: the checks refuse it.
         assert len(piece["x"]) == 1 or piece["x"].nbytes + piece["y"].nbytes <= limit_bytes
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype", "item_bytes"),
+    [
+        (np.ones((8, 5), np.uint8), "FP32", 20),
+        (np.array([["twelve bytes"]] * 8, object), "BYTES", 16),
+    ],
+)
+def test_pieces_are_as_large_as_what_is_sent_of_them(
+    array: np.ndarray, dtype: str, item_bytes: int
+) -> None:
+    x = TensorMetadata(name="x", dtype=dtype, shape=(-1, array.shape[1]))
+    cut = pieces(replace(model(8), inputs=(x,)), {"x": array}, 2 * item_bytes)
+    assert [len(piece["x"]) for piece in cut] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
