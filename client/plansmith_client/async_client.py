@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from plansmith_client import flow
 from plansmith_client.async_model import AsyncConnection, AsyncModel
 from plansmith_client.calls import AsyncTransport
 from plansmith_client.checks import Casting
+from plansmith_client.conversation import server_is_ready
 from plansmith_client.core import BALANCING, BREAKER, RETRY, configured
 from plansmith_client.credentials import TLS, Basic, Bearer
 from plansmith_client.deadline import Timeout
@@ -79,7 +79,7 @@ class AsyncClient:
 
     async def is_ready(self, *, timeout_s: Timeout | None = None) -> bool:
         """As `Client.is_ready`."""
-        steps = flow.is_ready(self._core.deadline(timeout_s))
+        steps = server_is_ready(self._core.deadline(timeout_s))
         return await run_async(steps, self._transport)
 
     async def is_live(self, *, timeout_s: Timeout | None = None) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from plansmith_client import flow
 from plansmith_client.calls import Transport
 from plansmith_client.checks import Casting
+from plansmith_client.conversation import server_is_ready
 from plansmith_client.core import BALANCING, BREAKER, RETRY, configured
 from plansmith_client.credentials import TLS, Basic, Bearer
 from plansmith_client.deadline import Timeout
@@ -104,7 +104,7 @@ class Client:
 
         Of several, whether any is. Each is asked once.
         """
-        return run(flow.is_ready(self._core.deadline(timeout_s)), self._transport)
+        return run(server_is_ready(self._core.deadline(timeout_s)), self._transport)
 
     def is_live(self, *, timeout_s: Timeout | None = None) -> bool:
         """Whether the server runs, ready or not; False too if it cannot be reached in time."""

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, TypeAlias, TypeVar
 
-from plansmith_client.calls import Call, ConfigCall, ConfigReply, IndexCall, ReplyT
+from plansmith_client.calls import (
+    Call,
+    ConfigCall,
+    ConfigReply,
+    IndexCall,
+    ReplyT,
+    ServerReadyCall,
+)
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
     AccessDenied,
+    DeadlineExceeded,
     ModelNotFound,
     PlansmithClientError,
     ServerFault,
+    ServerUnavailable,
 )
 from plansmith_client.suggestions import not_found
 
@@ -26,6 +35,14 @@ _NO_SUCH_CALL = ("UNIMPLEMENTED", "UNKNOWN")
 def ask(call: Call[ReplyT]) -> Flow[ReplyT]:
     reply: ReplyT = yield call
     return reply
+
+
+def server_is_ready(deadline: Deadline) -> Flow[bool]:
+    """Whether the server takes requests; False too if it does not answer in time."""
+    try:
+        return (yield from ask(ServerReadyCall(deadline=deadline)))
+    except (ServerUnavailable, DeadlineExceeded):
+        return False
 
 
 def shown_config(call: ConfigCall) -> Flow[ConfigReply | None]:

@@ -18,7 +18,6 @@ from plansmith_client.calls import (
     InferCall,
     MetadataCall,
     OutputTensor,
-    ServerReadyCall,
 )
 from plansmith_client.checks import (
     GRPC_MESSAGE_BYTES,
@@ -35,13 +34,7 @@ from plansmith_client.credentials import Header
 from plansmith_client.datatypes import decode
 from plansmith_client.deadline import Deadline, Timeout, deadline_of
 from plansmith_client.description import described
-from plansmith_client.errors import (
-    DeadlineExceeded,
-    InvalidInput,
-    ModelNotFound,
-    ServerFault,
-    ServerUnavailable,
-)
+from plansmith_client.errors import InvalidInput, ModelNotFound, ServerFault
 from plansmith_client.fitting import Fitting
 from plansmith_client.insight.observer import Observer
 from plansmith_client.insight.records import CallRecord
@@ -57,14 +50,6 @@ Outputs: TypeAlias = tuple[OutputTensor, ...]
 Inputs: TypeAlias = "Mapping[str, Array]"
 # What a call was given: an array without a name, and those with one.
 Fed: TypeAlias = "tuple[Array | None, Inputs]"
-
-
-def is_ready(deadline: Deadline) -> Flow[bool]:
-    """Whether the server takes requests; False too if it does not answer in time."""
-    try:
-        return (yield from ask(ServerReadyCall(deadline=deadline)))
-    except (ServerUnavailable, DeadlineExceeded):
-        return False
 
 
 @slotted()
@@ -217,7 +202,8 @@ class ModelFlows:
             outputs=outputs,
             sequence=sequence,
         )
-        if metadata.max_batch_size:
+        # Without inputs, where all may be left out, the server says whether that will do.
+        if metadata.max_batch_size and call.inputs:
             record.batch_size = call.inputs[0].shape[0]
         return call
 

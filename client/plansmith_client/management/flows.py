@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from plansmith_client.calls import IndexCall, IndexEntry, ModelReadyCall, ServerLiveCall
+from plansmith_client.conversation import Flow, ask, explained
 from plansmith_client.deadline import Timeout, deadline_of
 from plansmith_client.errors import (
     DeadlineExceeded,
@@ -19,7 +20,7 @@ from plansmith_client.errors import (
     ServerFault,
     ServerUnavailable,
 )
-from plansmith_client.flow import Flow, MetadataCache, ModelFlows, ask, explained
+from plansmith_client.flow import MetadataCache, ModelFlows
 from plansmith_client.management.calls import (
     FullConfigCall,
     LoadCall,

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client.calls import InferCall, Input, References, RegionPart
+from plansmith_client.conversation import Flow
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import InvalidInput, ModelNotFound
-from plansmith_client.flow import Flow, Outputs
+from plansmith_client.flow import Outputs
 from plansmith_client.memory.calls import CudaRegionsCall, RegisterCudaCall, UnregisterCudaCall
 from plansmith_client.memory.cuda_tensors import CudaTensor, OpenCudaRegion
 from plansmith_client.memory.device_inputs import DeviceInput

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from plansmith_client.conversation import Flow, ask
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
     DeadlineExceeded,
@@ -15,7 +16,6 @@ from plansmith_client.errors import (
     PlansmithClientError,
     ServerUnavailable,
 )
-from plansmith_client.flow import Flow, ask
 from plansmith_client.memory.calls import (
     RegionCall,
     RegionsCall,

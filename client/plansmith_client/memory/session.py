@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plansmith_client.calls import NO_REFERENCES, InferCall, OutputTensor, References, RegionPart
+from plansmith_client.conversation import Flow, ask
 from plansmith_client.deadline import Deadline
 from plansmith_client.errors import (
     DeadlineExceeded,
@@ -23,7 +24,7 @@ from plansmith_client.errors import (
     PlansmithClientError,
     ServerFault,
 )
-from plansmith_client.flow import Flow, Outputs, ask
+from plansmith_client.flow import Outputs
 from plansmith_client.memory.placing import Layout, SeenSizes, checked_size, layout
 from plansmith_client.memory.pool import Pool, Slot
 from plansmith_client.memory.posix import SharedObject

@@ -22,6 +22,7 @@ from plansmith_client.calls import (
     OutputTensor,
     ServerReadyCall,
 )
+from plansmith_client.conversation import server_is_ready
 from plansmith_client.deadline import Deadline
 from plansmith_client.direct import answer
 from plansmith_client.drivers import run
@@ -298,6 +299,16 @@ def test_optional_inputs_may_be_left_out(run: Callable[..., Any]) -> None:
     assert [tensor.name for tensor in server.asked[-1].inputs] == ["x"]
 
 
+def test_of_a_model_that_needs_no_input_the_server_is_asked_without_any(
+    run: Callable[..., Any], call: Callable[..., Any]
+) -> None:
+    server = served(config=ConfigReply(max_batch_size=4, optional_inputs=frozenset({"x"})))
+    run(flows().infer({}, None, None), server)
+    call(flows(), server, None, {}, None)
+    asked = [one for one in server.asked if isinstance(one, InferCall)]
+    assert [one.inputs for one in asked] == [(), ()]
+
+
 def test_classify_asks_for_every_class_and_ranks(run: Callable[..., Any]) -> None:
     raw = b"".join(len(one).to_bytes(4, "little") + one for one in (b"3.0:2:c", b"2.0:1", b"1:0"))
     answer = (OutputTensor(name="y", dtype="BYTES", shape=(1, 3), content=raw),)
@@ -324,12 +335,12 @@ def test_another_number_of_outputs_is_the_servers_fault(
     [(True, True), (False, False), (ServerUnavailable("x"), False), (DeadlineExceeded("x"), False)],
 )
 def test_ready(run: Callable[..., Any], reply: object, ready: bool) -> None:
-    assert run(flow.is_ready(Deadline(1)), Server({ServerReadyCall: reply})) is ready
+    assert run(server_is_ready(Deadline(1)), Server({ServerReadyCall: reply})) is ready
 
 
 def test_a_fault_while_asking_for_ready_is_told(run: Callable[..., Any]) -> None:
     with pytest.raises(ServerFault):
-        run(flow.is_ready(Deadline(1)), Server({ServerReadyCall: ServerFault("x")}))
+        run(server_is_ready(Deadline(1)), Server({ServerReadyCall: ServerFault("x")}))
 
 
 @pytest.mark.parametrize(
