@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import struct
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient import utils as _utils  # pyright: ignore[reportMissingTypeStubs]
 
-from plansmith_client.errors import PlansmithClientError
+from plansmith_client.errors import PlansmithClientError, ServerFault
 
 _to_numpy = cast("Callable[[str], Any]", _utils.triton_to_np_dtype)
 _serialize = cast("Callable[[NDArray[Any]], NDArray[Any]]", _utils.serialize_byte_tensor)
@@ -85,9 +86,18 @@ def aligned(raw: memoryview, triton_name: str) -> memoryview:
 
 
 def decode(content: bytes | memoryview, triton_name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array, read-only and over `content` without a copy; for BYTES a new one of bytes."""
+    """The array, read-only and over `content` without a copy; for BYTES a new one of bytes.
+
+    Raises ServerFault for BYTES that are not `shape` items; other dtypes `checked_size` has seen.
+    """
     if triton_name == "BYTES":
-        return _deserialize(content).reshape(shape)
+        try:
+            return _deserialize(content).reshape(shape)
+        except (struct.error, ValueError) as error:
+            raise ServerFault(
+                f"{len(content)} bytes are not the BYTES {list(shape)} they should be: {error}; "
+                "is this server Triton?"
+            ) from error
     # Not np.ndarray(shape, dtype, content), which holds on to the owner of the memory and not to
     # `content` itself: memory that is lent by shared memory would be used anew too early.
     return np.frombuffer(content, numpy_dtype(triton_name)).reshape(shape)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from plansmith_client.datatypes import decode, encode, numpy_dtype
-from plansmith_client.errors import PlansmithClientError
+from plansmith_client.errors import PlansmithClientError, ServerFault
 
 NAMES = {
     "BOOL": "?",
@@ -84,6 +84,17 @@ def test_bytes_round_trip(items: list[bytes]) -> None:
     content = encode(array).tobytes()
     assert content == b"".join(len(item).to_bytes(4, "little") + item for item in items)
     assert decode(content, "BYTES", array.shape).tolist() == [[item] for item in items]
+
+
+@pytest.mark.parametrize(
+    ("content", "shape"),
+    [(b"\5\0\0\0ab", (1,)), (b"\2\0\0", (1,)), (b"\2\0\0\0ab", (2,)), (b"", (1,))],
+)
+def test_bytes_that_are_not_what_they_should_be_are_the_servers_fault(
+    content: bytes, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ServerFault, match=r"not the BYTES \[\d\]"):
+        decode(content, "BYTES", shape)
 
 
 def test_unknown_datatype() -> None:
