@@ -26,16 +26,21 @@ class PendingAnswer(Future[ResultT]):
             self.cancellation.ask()
         return cancelled
 
-    def carry(self, work: Callable[[Cancellation], ResultT]) -> None:
-        """Does `work` in this thread, and settles the future with what comes of it."""
-        if self.cancelled():
-            self.set_running_or_notify_cancel()
-            return
-        try:
-            result = work(self.cancellation)
-        except BaseException as error:
-            if self.set_running_or_notify_cancel():
-                self.set_exception(error)
-        else:
-            if self.set_running_or_notify_cancel():
-                self.set_result(result)
+
+def carry(held: list[PendingAnswer[ResultT]], work: Callable[[Cancellation], ResultT]) -> None:
+    """Does `work` in this thread, and settles the future in `held` with what comes of it."""
+    # Taken out: an error holds this frame and its callers', which hold `held`. With the future in
+    # it, that holds the error, all of them would be left to the garbage collector.
+    pending = held.pop()
+    if pending.cancelled():
+        pending.set_running_or_notify_cancel()
+        return
+    try:
+        result = work(pending.cancellation)
+    except BaseException as error:
+        if pending.set_running_or_notify_cancel():
+            pending.set_exception(error)
+        del pending
+    else:
+        if pending.set_running_or_notify_cancel():
+            pending.set_result(result)

@@ -33,7 +33,7 @@ class Workers:
 
     def begin(self, work: Callable[[Cancellation], ResultT]) -> PendingAnswer[ResultT]:
         """Has `work` done when a thread is free. Raises PlansmithClientError once closed."""
-        from plansmith_client.pending import PendingAnswer
+        from plansmith_client.pending import PendingAnswer, carry
 
         self._owner.check()
         pending = PendingAnswer[ResultT]()
@@ -41,7 +41,7 @@ class Workers:
             if self._closed:
                 raise closed(self._owner.url)
             # The caller's trace and what else its context says is the call's.
-            self._open().submit(contextvars.copy_context().run, pending.carry, work)
+            self._open().submit(contextvars.copy_context().run, carry, [pending], work)
         return pending
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
 
@@ -32,6 +34,25 @@ def test_a_result_and_an_error_come_through(workers: Workers) -> None:
 
     with pytest.raises(ValueError, match="no"):
         workers.begin(fail).result(HANG_S)
+
+
+def test_a_call_that_failed_is_gone_with_its_future(workers: Workers) -> None:
+    def fail(_: Cancellation) -> int:
+        raise ValueError("no")
+
+    pending = workers.begin(fail)
+    wait([pending], HANG_S)
+    left = weakref.ref(pending)
+    gc.disable()
+    try:
+        del pending
+        end = time.monotonic() + HANG_S / 10
+        # The thread drops it a moment after it is done.
+        while left() is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_no_more_are_in_flight_than_there_are_threads(workers: Workers) -> None:
