@@ -84,6 +84,10 @@ class GrpcTransport(Channels):
         except _grpc.FutureTimeoutError as error:
             pending.cancel()
             raise expired(call, self._url, "DEADLINE_EXCEEDED") from error
+        except BaseException:
+            # An interrupt: nobody waits for it any longer. What has failed is not cancelled by it.
+            pending.cancel()
+            raise
 
     def close(self) -> None:
         self._closed = True

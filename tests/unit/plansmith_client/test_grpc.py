@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from tritonclient.grpc import service_pb2
 
 from plansmith_client.calls import ConfigCall, InferCall, InputTensor, MetadataCall
 from plansmith_client.deadline import Deadline
+from plansmith_client.endpoints import parse_endpoint
 from plansmith_client.errors import DeadlineExceeded, ServerFault
 from plansmith_client.over_grpc import messages
+from plansmith_client.over_grpc.transport import GrpcTransport
 from plansmith_client.sequences import SequenceStep
 
 UNLIMITED = Deadline(math.inf)
@@ -116,3 +119,27 @@ def test_config() -> None:
     response.config.input.add(name="bias", optional=True)
     reply = messages.decode_config(response.SerializeToString())
     assert (reply.max_batch_size, reply.optional_inputs) == (6, frozenset({"bias"}))
+
+
+class Interrupted:
+    """grpcio's future of a call, whose wait for the reply an interrupt ends."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def add_done_callback(self, _done: Callable[[object], object]) -> None: ...
+
+    def result(self, _timeout_s: float | None) -> bytes:
+        raise KeyboardInterrupt
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_call_whose_wait_is_interrupted_is_cancelled() -> None:
+    transport, pending = GrpcTransport(parse_endpoint("grpc://localhost:1")), Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        transport._in_time(pending, MetadataCall(deadline=UNLIMITED, model="m"), None)
+    transport._pending.clear()
+    transport.close()
+    assert pending.cancelled
