@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from plansmith_client.calls import Call, InferCall, OutputTensor, ReplyT, is_repeatable
 from plansmith_client.credentials import NO_ACCESS, Access
@@ -106,6 +106,25 @@ class _Connection(asyncio.BufferedProtocol):
         )
 
 
+_Connecting: TypeAlias = "asyncio.Task[tuple[asyncio.Transport, _Connection]]"
+
+
+async def _made(connecting: _Connecting) -> _Connection:
+    """The connection; one that is there just as the wait for it ends is not left open."""
+    try:
+        _, connection = await connecting
+        return connection
+    except BaseException:
+        connecting.add_done_callback(_abort)
+        raise
+
+
+def _abort(connecting: _Connecting) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        transport, _ = connecting.result()
+        transport.abort()
+
+
 class AsyncHttpTransport(Exchanges):
     """Calls over HTTP/1.1 in one event loop. Nothing is connected before the first."""
 
@@ -113,7 +132,7 @@ class AsyncHttpTransport(Exchanges):
         super().__init__(endpoint, access)
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
-        self._connecting: set[asyncio.Task[Any]] = set()
+        self._connecting: set[_Connecting] = set()
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
         request = self._prepared(call)
@@ -180,7 +199,7 @@ class AsyncHttpTransport(Exchanges):
         self._connecting.add(connecting)
         try:
             async with asyncio.timeout(call.deadline.remaining_s()):
-                _, connection = await connecting
+                return await _made(connecting)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self._closed and not (task and task.cancelling()):
@@ -188,7 +207,6 @@ class AsyncHttpTransport(Exchanges):
             raise
         finally:
             self._connecting.discard(connecting)
-        return connection
 
     def _take_idle(self) -> _Connection | None:
         while self._idle:
