@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeAlias, TypeVar
+from contextlib import suppress
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from plansmith_client.calls import (
     Call,
@@ -58,10 +59,11 @@ def shown_config(call: ConfigCall) -> Flow[ConfigReply | None]:
         return None
 
 
-def explained(refused: ModelNotFound, deadline: Deadline) -> Flow[ModelNotFound]:
-    """`refused` with what the server has instead, if it tells before the deadline."""
-    try:
+def explained(refused: ModelNotFound, deadline: Deadline) -> Flow[NoReturn]:
+    """Raises `refused` with what the server has instead, if it tells before the deadline."""
+    index = None
+    with suppress(PlansmithClientError):
         index = yield from ask(IndexCall(deadline=deadline))
-    except PlansmithClientError:
-        return refused
-    return not_found(refused, index)
+    if index is None:
+        raise refused
+    raise not_found(refused, index) from refused

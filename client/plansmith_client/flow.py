@@ -220,7 +220,7 @@ class ModelFlows:
         # The model is no longer the one we know.
         self.forget()
         if isinstance(error, ModelNotFound):
-            raise (yield from explained(error, deadline)) from error
+            yield from explained(error, deadline)
         raise error
 
     def forget(self) -> None:
@@ -274,7 +274,7 @@ class ModelFlows:
         try:
             served = yield from ask(MetadataCall(**asked))
         except ModelNotFound as error:
-            raise (yield from explained(error, deadline)) from error
+            return (yield from explained(error, deadline))
         config = yield from shown_config(ConfigCall(**asked))
         metadata = described(self.name, self.version, served, config)
         self.cache[self.name, self.version] = metadata

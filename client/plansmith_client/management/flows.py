@@ -79,11 +79,13 @@ class ServerFlows:
             if not name:
                 raise
             # So Triton says of a model that it does not have; there is nothing else to be wrong.
-            raise (yield from explained(_missing(error), deadline)) from error
+            missing = _missing(error)
+            missing.__cause__ = error
+            return (yield from explained(missing, deadline))
         except ModelNotFound as error:
             if not name:
                 raise
-            raise (yield from explained(error, deadline)) from error
+            return (yield from explained(error, deadline))
 
     def load(
         self,
@@ -102,7 +104,9 @@ class ServerFlows:
         try:
             yield from ask(call)
         except ServerUnavailable as error:
-            raise _explicit(error) from error
+            if not _is_barred(error):
+                raise
+            raise _barred(error) from error
         except (InvalidInput, ModelNotFound, ServerFault) as error:
             if error.status not in _NOT_LOADED:
                 raise
@@ -116,7 +120,9 @@ class ServerFlows:
         try:
             yield from ask(UnloadCall(deadline=deadline, model=name, dependents=dependents))
         except ServerUnavailable as error:
-            raise _explicit(error) from error
+            if not _is_barred(error):
+                raise
+            raise _barred(error) from error
         finally:
             self._forget(None if dependents else name)
 
@@ -177,7 +183,7 @@ def model_config(model: ModelFlows, timeout: Timeout | None) -> Flow[ModelConfig
     try:
         return (yield from ask(call))
     except ModelNotFound as error:
-        raise (yield from explained(error, deadline)) from error
+        return (yield from explained(error, deadline))
 
 
 def model_statistics(
@@ -244,10 +250,12 @@ def _missing(refused: PlansmithClientError) -> ModelNotFound:
     )
 
 
-def _explicit(refused: ServerUnavailable) -> PlansmithClientError:
-    """`refused`, or what to do where no wait would help."""
-    if _NOT_EXPLICIT not in (refused.reason or ""):
-        return refused
+def _is_barred(refused: ServerUnavailable) -> bool:
+    """Whether its models are nobody's to change, so that no wait would help."""
+    return _NOT_EXPLICIT in (refused.reason or "")
+
+
+def _barred(refused: ServerUnavailable) -> ServerFault:
     return ServerFault(
         f"{refused.model}: {refused.endpoint} lets nobody load or unload models: start the server "
         "with --model-control-mode=explicit",

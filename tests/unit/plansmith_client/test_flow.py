@@ -166,9 +166,12 @@ def test_an_unknown_model_is_answered_with_the_nearest(call: Callable[..., Any],
     ) as caught:
         call(flows(), server, X, {}, None)
     assert (caught.value.model, caught.value.status) == ("m", "NOT_FOUND")
+    assert caught.value.__cause__ is GONE
     server.replies[IndexCall] = ServerUnavailable("restricted")
-    with pytest.raises(ModelNotFound, match="m: not found"):
+    with pytest.raises(ModelNotFound, match="m: not found") as caught:
         call(flows(), server, X, {}, None)
+    # Not of itself: who goes through the causes comes to an end.
+    assert caught.value.__cause__ is None
 
 
 def step(state: SequenceState[flow.Fed], **named: Any) -> flow.Flow[Any]:
