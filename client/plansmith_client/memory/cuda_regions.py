@@ -54,8 +54,8 @@ class _CudaRegion:
             raise InvalidInput(
                 f"{kind} is no number: BYTES and the like go over the wire, as NumPy arrays"
             )
-        sizes, _ = span(kind, shape, offset_bytes, self.size_bytes)
-        return CudaTensor(self._opened(), kind, sizes, offset_bytes)
+        sizes, begin, _ = span(kind, shape, offset_bytes, self.size_bytes)
+        return CudaTensor(self._opened(), kind, sizes, begin)
 
     def _open(self) -> None:
         if self._region is not None:

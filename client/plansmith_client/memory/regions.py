@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from contextlib import suppress
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -130,12 +132,14 @@ def check_region(memory: Memory, size_bytes: int, label: str | None) -> None:
 
 def span(
     kind: np.dtype[Any], shape: int | tuple[int, ...], offset_bytes: int, size_bytes: int
-) -> tuple[tuple[int, ...], int]:
-    """The sizes of a tensor in a region of `size_bytes`, and where it ends there.
+) -> tuple[tuple[int, ...], int, int]:
+    """The sizes of a tensor in a region of `size_bytes`, where it begins there and where it ends.
 
     Raises InvalidInput where it does not fit.
     """
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    # NumPy's integers are no int, and JSON does not take them.
+    offset_bytes = index(offset_bytes)
+    sizes = tuple(map(index, shape if isinstance(shape, Iterable) else (shape,)))
     if any(size < 0 for size in sizes):
         raise InvalidInput(f"shape {list(sizes)} has a size below 0")
     end = offset_bytes + math.prod(sizes) * kind.itemsize
@@ -144,7 +148,7 @@ def span(
             f"{kind} {list(sizes)} at offset_bytes {offset_bytes} does not fit: the region has "
             f"{size_bytes} bytes, and {kind} lies at multiples of {kind.alignment}"
         )
-    return sizes, end
+    return sizes, offset_bytes, end
 
 
 class _Region:
@@ -173,9 +177,9 @@ class _Region:
         kind = np.dtype(dtype)
         if kind.hasobject:
             raise InvalidInput("objects cannot lie in shared memory: BYTES go over the wire")
-        sizes, end = span(kind, shape, offset_bytes, self.size_bytes)
+        sizes, begin, end = span(kind, shape, offset_bytes, self.size_bytes)
         content = self._opened().object.content
-        return content[offset_bytes:end].view(kind).reshape(sizes)
+        return content[begin:end].view(kind).reshape(sizes)
 
     def _open(self) -> None:
         if self._region is not None:

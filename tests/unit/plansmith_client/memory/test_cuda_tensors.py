@@ -144,6 +144,17 @@ def test_values_are_not_shown() -> None:
     assert repr(region) == "CudaRegion(64 bytes on GPU 0, not open)"
 
 
+@pytest.mark.parametrize("shape", [np.int64(4), (np.int32(4),), [4]])
+@pytest.mark.usefixtures("cuda")
+def test_a_place_given_by_numpy_s_integers_is_one_of_python_s(shape: Any) -> None:
+    with region_of(64) as region:
+        tensor = region.tensor(np.float32, shape, np.int64(8))
+        assert (tensor.shape, tensor.offset_bytes, tensor.nbytes) == ((4,), 8, 16)
+        kinds = {type(one) for one in (*tensor.shape, tensor.offset_bytes, tensor.nbytes)}
+    # JSON has no others.
+    assert kinds == {int}
+
+
 @pytest.mark.parametrize(
     ("dtype", "shape", "offset", "message"),
     [
