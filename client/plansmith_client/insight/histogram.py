@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plansmith_client.insight.buckets import BUCKETS, bucket_of, middle_ns
+from plansmith_client.insight.buckets import BUCKETS, middle_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,3 @@ class Histogram:
         """What came after `earlier`, a former look at the same."""
         pairs = zip(self.counts, earlier.counts, strict=True)
         return Histogram(tuple(now - then for now, then in pairs))
-
-
-def histogram_of(values_ns: Iterable[int]) -> Histogram:
-    counts = [0] * BUCKETS
-    for value in values_ns:
-        counts[bucket_of(value)] += 1
-    return Histogram(tuple(counts))

@@ -18,7 +18,7 @@ from plansmith_client.resilience.fleet import Fleet
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-# A few of a hundred calls have a second attempt: more than so many at once are not sent.
+# A few of a hundred calls have a second attempt: of more than so many at once the rest wait.
 _THREADS = 64
 
 

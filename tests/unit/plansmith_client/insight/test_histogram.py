@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plansmith_client.insight.buckets import BUCKETS, RELATIVE_ERROR, bucket_of, middle_ns
-from plansmith_client.insight.histogram import Histogram, histogram_of
+from plansmith_client.insight.histogram import Histogram
 
 DURATIONS_NS = st.integers(0, 2**42 - 1)
+
+
+def histogram_of(values_ns: list[int]) -> Histogram:
+    counts = [0] * BUCKETS
+    for value in values_ns:
+        counts[bucket_of(value)] += 1
+    return Histogram(tuple(counts))
 
 
 @given(DURATIONS_NS)
