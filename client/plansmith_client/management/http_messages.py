@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
-from urllib.parse import quote
 
 from plansmith_client.calls import Call
 from plansmith_client.management.calls import (
@@ -22,7 +21,7 @@ from plansmith_client.management.calls import (
 )
 from plansmith_client.management.config import read_config, with_integers
 from plansmith_client.management.statistics import read_statistics
-from plansmith_client.over_http.messages import model_path
+from plansmith_client.over_http.messages import model_path, segment
 
 
 def question(call: Call[Any]) -> tuple[str, str, bytes]:
@@ -58,7 +57,7 @@ def decode(call: Call[Any], content: bytes) -> Any:
 
 
 def _in_repository(call: Call[Any]) -> str:
-    return f"/v2/repository/models/{quote(call.model, safe='')}"
+    return f"/v2/repository/models/{segment(call.model)}"
 
 
 def _overrides(call: LoadCall) -> dict[str, Any]:

@@ -159,9 +159,14 @@ def _target(call: Call[Any]) -> tuple[str, str]:
     raise AssertionError(f"{call} has a request of its own")
 
 
+def segment(name: str) -> str:
+    """`name` as a part of a path, in the form that Triton knows it by where it can."""
+    return quote(name, safe=_SEGMENT)
+
+
 @lru_cache(maxsize=1024)
 def model_path(model: str, version: int | None) -> str:
-    path = f"/v2/models/{quote(model, safe=_SEGMENT)}"
+    path = f"/v2/models/{segment(model)}"
     return path if version is None else f"{path}/versions/{version}"
 
 

@@ -189,19 +189,20 @@ def test_a_load_takes_another_config_which_the_client_then_knows(client: Any) ->
     client.unload("spare")
 
 
+@pytest.mark.parametrize("name", ["sent", "sent+2"])
 def test_a_load_takes_files_of_a_model_that_is_in_no_repository(
-    client: Any, managed_repository: Path
+    client: Any, managed_repository: Path, name: str
 ) -> None:
-    config = {**client.model("echo").config().raw, "name": "sent"}
+    config = {**client.model("echo").config().raw, "name": name}
     code = (managed_repository / "echo" / "1" / "model.py").read_bytes()
-    client.load("sent", config=config, files={"1/model.py": code, "3/model.py": code})
-    model = client.model("sent")
+    client.load(name, config=config, files={"1/model.py": code, "3/model.py": code})
+    model = client.model(name)
     # The latest alone, by the version policy.
     assert model.metadata().versions == (3,)
     np.testing.assert_array_equal(model(ONE), ONE)
-    assert "sent" in {one.model for one in client.statistics()}
-    assert "sent" not in {one.model for one in client.index()}
-    client.unload("sent")
+    assert name in {one.model for one in client.statistics()}
+    assert name not in {one.model for one in client.index()}
+    client.unload(name)
 
 
 def test_every_field_of_a_config_is_the_same_over_both_protocols_and_loads_again(

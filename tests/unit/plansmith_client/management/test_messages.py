@@ -43,6 +43,8 @@ FILES = st.dictionaries(st.text(st.characters(codec="ascii"), max_size=9), st.bi
         (StatisticsCall(deadline=UNLIMITED, model="m"), "GET", "/v2/models/m/stats"),
         (LoadCall(deadline=UNLIMITED, model="a/b"), "POST", "/v2/repository/models/a%2Fb/load"),
         (UnloadCall(deadline=UNLIMITED, model="m"), "POST", "/v2/repository/models/m/unload"),
+        # As it is: Triton does not decode what is quoted.
+        (LoadCall(deadline=UNLIMITED, model="a+b"), "POST", "/v2/repository/models/a+b/load"),
     ],
 )
 def test_each_call_has_its_own_path(call: Call[Any], method: str, path: str) -> None:
