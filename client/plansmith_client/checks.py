@@ -24,6 +24,7 @@ HTTP_MESSAGE_BYTES = 2**26 - 2**16
 Casting: TypeAlias = Literal["safe"]
 # What is on a GPU has dtype, shape and size too: to a type checker the two are one after this.
 _ARRAY: Any = np.ndarray
+_MAPPING: Any = Mapping
 
 
 def checked_casting(casting: Casting | None) -> Casting | None:
@@ -117,23 +118,32 @@ def checked_inputs(
         _check_items(metadata, spec, array)
     if has_on_gpu:
         return tuple(
-            array.as_input(spec.name, spec.dtype) if is_on_gpu(array) else _tensor(spec, array)
+            array.as_input(spec.name, spec.dtype)
+            if is_on_gpu(array)
+            else _tensor(metadata, spec, array)
             for spec, array in given
         )
-    tensors = tuple([_tensor(spec, array) for spec, array in given])
+    tensors = tuple([_tensor(metadata, spec, array) for spec, array in given])
     # Text may have grown in UTF-8.
     _check_size(metadata, sum([tensor.content.size for tensor in tensors]), limit_bytes)
     return tensors
 
 
-def _tensor(spec: TensorMetadata, array: NDArray[Any]) -> InputTensor:
+def _tensor(metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any]) -> InputTensor:
     dtype = numpy_dtype(spec.dtype)
-    cast = array if array.dtype == dtype else array.astype(dtype)
-    return InputTensor(name=spec.name, dtype=spec.dtype, shape=array.shape, content=encode(cast))
+    try:
+        content = encode(array if array.dtype == dtype else array.astype(dtype))
+    except UnicodeEncodeError as error:
+        fault = f"holds a str that has no UTF-8 ({error.reason}): send bytes"
+        raise _wrong(metadata, spec, fault) from error
+    return InputTensor(name=spec.name, dtype=spec.dtype, shape=array.shape, content=content)
 
 
 def _check_names(metadata: ModelMetadata, arrays: Mapping[str, Array]) -> None:
     known = [spec.name for spec in metadata.inputs]
+    if not isinstance(arrays, _MAPPING):
+        kind = type(arrays).__name__
+        raise _error(metadata, f"inputs is a {kind}, not arrays by name: give a dict of them")
     for name in arrays:
         if name not in known:
             raise _unknown(metadata, name, known, "input")
@@ -164,6 +174,8 @@ def least_bytes(spec: TensorMetadata, array: NDArray[Any]) -> int:
 
 def checked_outputs(metadata: ModelMetadata, names: Sequence[str] | None) -> tuple[str, ...]:
     """The outputs to ask for, none for all. Raises InvalidInput for a name the model lacks."""
+    if isinstance(names, str):
+        raise _error(metadata, f"outputs is a text, not a list of names: give [{names!r}]")
     known = [spec.name for spec in metadata.outputs]
     for name in names or ():
         if name not in known:

@@ -16,7 +16,6 @@ from tritonclient import utils as _utils  # pyright: ignore[reportMissingTypeStu
 from plansmith_client.errors import PlansmithClientError, ServerFault
 
 _to_numpy = cast("Callable[[str], Any]", _utils.triton_to_np_dtype)
-_serialize = cast("Callable[[NDArray[Any]], NDArray[Any]]", _utils.serialize_byte_tensor)
 _deserialize = cast("Callable[[bytes | memoryview], NDArray[Any]]", _utils.deserialize_bytes_tensor)
 
 
@@ -50,12 +49,21 @@ def encode(array: NDArray[Any]) -> NDArray[Any]:
     """uint8 `[bytes]`: the array as Triton wants it, little-endian and row-major.
 
     Shares the array's memory if that is contiguous, and is a copy otherwise. An object array's
-    items are bytes, or str, which becomes UTF-8.
+    items are bytes, or str, which becomes UTF-8. Raises UnicodeEncodeError for a str that cannot.
     """
     if array.dtype.hasobject:
-        content = _serialize(array).item() if array.size else b""
-        return np.frombuffer(content, np.uint8)
+        return np.frombuffer(_joined(array.ravel().tolist()), np.uint8)
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _joined(items: list[bytes | str]) -> bytes:
+    """Each item after its length in four bytes."""
+    # Not by tritonclient, which sends the repr of NumPy's bytes, and of an Enum's str its name.
+    pieces = list[bytes]()
+    for item in items:
+        content = item.encode() if isinstance(item, str) else item
+        pieces += len(content).to_bytes(4, "little"), content
+    return b"".join(pieces)
 
 
 def checked_size(size_bytes: int, triton_name: str, shape: tuple[int, ...]) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plansmith_client.checks import checked_inputs, checked_limit, only
+from plansmith_client.checks import checked_inputs, checked_limit, checked_outputs, only
 from plansmith_client.endpoints import parse_endpoint
 from plansmith_client.errors import InvalidInput
 from plansmith_client.tensors import ModelMetadata, TensorMetadata
@@ -194,3 +194,21 @@ def test_only() -> None:
     assert only(model(extra, IMAGE), "input") is IMAGE
     with pytest.raises(InvalidInput, match=r"2 inputs \(image, words\), not one: .*image=\.\.\."):
         only(model(IMAGE, WORDS), "input")
+
+
+def test_a_text_that_has_no_utf_8_is_refused() -> None:
+    """As the names of files that are no UTF-8 are in Python."""
+    error = refused(model(WORDS), words=words("a", "\udcff"))
+    assert "input words holds a str that has no UTF-8" in str(error)
+    assert error.tensor == "words"
+
+
+def test_an_array_in_the_place_of_arrays_by_name_is_refused() -> None:
+    given_: Any = np.zeros((1, 4, 5), np.uint8)
+    with pytest.raises(InvalidInput, match="m: inputs is a ndarray, not arrays by name: give"):
+        checked_inputs(model(IMAGE), given_)
+
+
+def test_a_text_in_the_place_of_outputs_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"outputs is a text, .*: give \['scores'\]"):
+        checked_outputs(model(IMAGE), "scores")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -111,3 +112,13 @@ def test_an_array_keeps_the_very_memory_it_was_given() -> None:
     assert lent() is not None
     del array
     assert lent() is None
+
+
+class Colour(str, Enum):  # noqa: UP042 - not a StrEnum, whose `str` is its value
+    RED = "red"
+
+
+def test_texts_of_subclasses_are_sent_as_they_are() -> None:
+    """What `str` makes of them is a repr, or a name."""
+    items = np.array([np.bytes_(b"a"), np.str_("\xe9"), Colour.RED], object)
+    assert encode(items).tobytes() == b"\1\0\0\0a\2\0\0\0\xc3\xa9\3\0\0\0red"
