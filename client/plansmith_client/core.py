@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from plansmith_client import flow
 from plansmith_client.checks import Casting, checked_casting, checked_limit
 from plansmith_client.credentials import TLS, Basic, Bearer, accesses
 from plansmith_client.deadline import Deadline, Timeout, checked_timeout, deadline_of
 from plansmith_client.endpoints import parse_endpoints
+from plansmith_client.errors import InvalidInput
 from plansmith_client.forks import Owner
 from plansmith_client.insight.observer import Observer, Tracing
 from plansmith_client.memory.sharing import Mode, Sharing, checked_mode
@@ -47,10 +48,10 @@ class Core:
         return deadline_of(timeout, self.timeout_s)
 
     def model(self, name: str, version: int | None, casting: Casting | None) -> flow.ModelFlows:
-        """The flows of one model. Raises InvalidInput for a `casting` that is none."""
+        """The flows of one model. Raises InvalidInput for arguments that cannot be."""
         return flow.ModelFlows(
-            name=name,
-            version=version,
+            name=_checked_name(name),
+            version=_checked_version(version),
             timeout_s=self.timeout_s,
             cache=self.cache,
             casting=checked_casting(casting),
@@ -76,6 +77,27 @@ class Core:
         return Watched(model=model, version=version, observer=self.observer, server=self.managing())
 
 
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"a model's name is {name!r}: give a text, which is not empty")
+    return name
+
+
+def _checked_version(version: object) -> int | None:
+    """As an int. Whether the model has it the server tells."""
+    if version is None or type(version) is int:
+        return version
+    if not isinstance(version, SupportsIndex):
+        raise InvalidInput(f"a model's version is {version!r}: give a whole number, or None")
+    return version.__index__()
+
+
+def _check_policies(**given: tuple[object, type]) -> None:
+    for name, (policy, kind) in given.items():
+        if policy is not None and not isinstance(policy, kind):
+            raise InvalidInput(f"{name} is {policy!r}: give {kind.__name__}(...)")
+
+
 def configured(
     url: str | Sequence[str],
     *,
@@ -95,6 +117,12 @@ def configured(
     """From a client's arguments: `Client` documents them. Raises InvalidInput and MissingExtra."""
     endpoints = parse_endpoints(url)
     urls = tuple(one.url for one in endpoints)
+    _check_policies(
+        retry=(retry, Retry),
+        hedge=(hedge, Hedge),
+        breaker=(breaker, Breaker),
+        balancing=(balancing, Balancing),
+    )
     fleet = Fleet(urls, retry=retry, hedge=hedge, breaker=breaker, balancing=balancing)
     return Core(
         url=url if isinstance(url, str) else urls,

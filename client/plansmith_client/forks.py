@@ -1,15 +1,19 @@
-"""Refuses a client in a child process: the sockets and threads it has stayed in the parent."""
+"""Refuses a client where its connections are not: in a child process, in another event loop."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from plansmith_client.calls import AsyncTransport, Call, InferCall, OutputTensor, ReplyT, Transport
 from plansmith_client.cancellation import Cancellation
 from plansmith_client.errors import PlansmithClientError
 from plansmith_client.slotted import slotted
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
 @slotted()
@@ -53,21 +57,39 @@ class OwnTransport:
 
 
 class OwnAsyncTransport:
-    """The same for asyncio."""
+    """The same for asyncio, and in the event loop of the first call: its connections are there."""
 
     def __init__(self, transport: AsyncTransport, owner: Owner) -> None:
+        # Imported here: threads have no use for it.
+        from asyncio import get_running_loop
+
         self._transport = transport
         self._owner = owner
+        self._running_loop = get_running_loop
+        self._loop: AbstractEventLoop | None = None
 
     async def send(self, call: Call[ReplyT]) -> ReplyT:
-        if os.getpid() != self._owner.process_id:
-            self._owner.check()
+        if os.getpid() != self._owner.process_id or self._running_loop() is not self._loop:
+            self._check()
         return await self._transport.send(call)
 
     def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
-        self._owner.check()
+        self._check()
         return self._transport.stream(call)
 
     async def close(self) -> None:
         if self._owner.is_here():
+            if self._loop is not None:
+                self._check()
             await self._transport.close()
+
+    def _check(self) -> None:
+        self._owner.check()
+        loop = self._running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise PlansmithClientError(
+                f"the client for {self._owner.url} is at work in another event loop: make one in "
+                "each, and close it there"
+            )

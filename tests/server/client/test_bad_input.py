@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import plansmith_client
-from plansmith_client import InvalidInput, PlansmithClientError, SequenceStep
+from plansmith_client import AsyncClient, InvalidInput, PlansmithClientError, SequenceStep
 from programs import HANG_S
 from twins import Connect
 
@@ -148,3 +149,39 @@ def test_clients_do_not_cross_a_fork_and_outlive_it(echo_server: str) -> None:
         env=environment,
     )
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+def test_an_async_client_in_a_second_event_loop(echo_server: str) -> None:
+    """Its connections are in the first: what waits for them there would wait until the deadline."""
+    client = AsyncClient(echo_server)
+    model = client.model("echo")
+
+    async def ask() -> None:
+        await model(X)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(ask())
+        for steps in (ask, client.close):
+            with pytest.raises(PlansmithClientError, match="at work in another event loop: make"):
+                second.run(steps())
+        first.run(ask())
+        first.run(client.close())
+
+
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_a_model_without_a_name(connect: Connect, echo_server: str, name: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"a model's name is {name!r}: give a text"):
+        connect(echo_server).model(name)
+
+
+def test_a_version_that_is_no_number(connect: Connect, echo_server: str) -> None:
+    client = connect(echo_server)
+    with pytest.raises(InvalidInput, match="a model's version is '1': give a whole number"):
+        client.model("echo", "1")
+    assert client.model("echo", np.int64(1)).version == 1
+
+
+@pytest.mark.parametrize("name", ["retry", "hedge", "breaker", "balancing"])
+def test_a_number_in_the_place_of_a_policy(connect: Connect, name: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"{name} is 3: give {name.title()}\(\.\.\.\)"):
+        connect("here:1", **{name: 3})
