@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import AccessDenied, InvalidInput
@@ -127,6 +127,15 @@ class Basic:
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
+class Headers(tuple[Header, ...]):
+    """Headers whose values no traceback shows that shows the variables on its way."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)})"
+
+
 @slotted()
 class Access:
     """All that a transport is told about TLS and headers; made by `access`.
@@ -147,13 +156,16 @@ class Access:
         headers = self.fixed
         if more:
             own = {name for name, _ in more}
-            headers = (*(header for header in headers if header[0] not in own), *more)
+            headers = Headers((*(one for one in headers if one[0] not in own), *more))
         if self.changing is None:
             return headers
-        return (*headers, ("authorization", checked_value("auth", _asked(self.changing))))
+        token = checked_value("auth", _asked(self.changing))
+        return Headers((*headers, ("authorization", token)))
 
 
 NO_ACCESS = Access()
+# What a caller gives is not always what a type checker would let through.
+_AUTH: Any = (Bearer, Basic)
 
 
 def _asked(bearer: Bearer) -> str:
@@ -184,6 +196,10 @@ def access(
         raise InvalidInput(
             f"url {endpoint.url!r}: tls is for https:// and grpcs://, not {endpoint.scheme}://"
         )
+    # Not shown: it may be the token itself.
+    if auth is not None and not isinstance(auth, _AUTH):
+        kind = type(auth).__name__
+        raise InvalidInput(f"auth is a {kind}: give Bearer(token) or Basic(user, password)")
     fixed = [checked_header(name, value) for name, value in (headers or {}).items()]
     mark = "" if endpoint.over_http else _RESTRICTED_GRPC
     for key, value in (restricted or {}).items():
@@ -192,12 +208,12 @@ def access(
         raise InvalidInput("headers: authorization is given by auth too; give it once")
     if isinstance(auth, Bearer):
         if callable(auth.token):
-            return Access(tls=tls, fixed=tuple(fixed), changing=auth)
+            return Access(tls=tls, fixed=Headers(fixed), changing=auth)
         checked_value("auth", auth.token)
     if auth is not None:
         # It never changes: written once.
         fixed.append(("authorization", checked_value("auth", auth.value())))
-    return Access(tls=tls, fixed=tuple(fixed))
+    return Access(tls=tls, fixed=Headers(fixed))
 
 
 def accesses(

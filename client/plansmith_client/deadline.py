@@ -32,7 +32,10 @@ class Deadline:
         started: float | None = None,
     ) -> None:
         # As `checked_timeout`, which tells what is wrong.
-        self._timeout_s = timeout_s if timeout_s > 0 else checked_timeout(timeout_s)
+        try:
+            self._timeout_s = timeout_s if timeout_s > 0 else checked_timeout(timeout_s)
+        except TypeError:
+            self._timeout_s = checked_timeout(timeout_s)
         self._clock = clock
         self._started = clock() if started is None else started
 
@@ -69,7 +72,11 @@ def deadline_of(timeout: Timeout | None, default_s: float) -> Deadline:
 
 def checked_timeout(timeout_s: float) -> float:
     """`timeout_s` itself. Raises InvalidInput unless it is a number above zero."""
-    # Written so that NaN is refused too.
-    if not timeout_s > 0:
+    try:
+        # False for NaN too.
+        fits = timeout_s > 0
+    except TypeError:
+        fits = False
+    if not fits:
         raise InvalidInput(f"timeout_s {timeout_s} is not above zero; math.inf waits for ever")
     return timeout_s

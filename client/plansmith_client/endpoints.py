@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from plansmith_client.errors import InvalidInput
@@ -24,6 +24,8 @@ _FORMS = (
 )
 # Letters, digits, dots, hyphens; underscores are in names that container networks make.
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
+# What a caller gives, such as None for a variable that is not set, is not always what is typed.
+_TEXT: Any = str
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 
 
@@ -57,6 +59,8 @@ def parse_endpoint(url: str) -> Endpoint:
 
     Without a scheme it is HTTP at port 8000, where Triton has it, and gRPC at any other.
     """
+    if not isinstance(url, _TEXT):
+        raise InvalidInput(f"url is a {type(url).__name__}, not a text; {_FORMS}")
     shown = _shown(url)
     try:
         parts = urlsplit(url if "://" in url else f"{scheme_of(url)}://{url}")
@@ -94,7 +98,9 @@ def scheme_of(url: str) -> str:
 
 def parse_endpoints(urls: str | Sequence[str]) -> tuple[Endpoint, ...]:
     """One or several, in the order given. Raises InvalidInput for none, and for one twice."""
-    endpoints = tuple(parse_endpoint(url) for url in ([urls] if isinstance(urls, str) else urls))
+    several = hasattr(urls, "__iter__") and not isinstance(urls, str | bytes)
+    given: Any = urls if several else [urls]
+    endpoints = tuple(parse_endpoint(url) for url in given)
     if not endpoints:
         raise InvalidInput(f"url is empty: {_FORMS}, or several of them in a list")
     places: set[tuple[str, str, str]] = set()
@@ -131,8 +137,10 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _shown(url: str) -> str:
-    """What of `url` a message may show: no user, no password."""
+    """What of `url` a message may show: no user, no password, no token in a query."""
+    url, mark, _ = url.partition("?")
+    query = f"{mark}***" if mark else ""
     scheme, separator, rest = url.rpartition("://")
     # Up to the last @, wherever it is: a password may hold what ends a host.
     _, at, behind = rest.rpartition("@")
-    return f"{scheme}{separator}***@{behind}" if at else url
+    return f"{scheme}{separator}***@{behind}{query}" if at else url + query

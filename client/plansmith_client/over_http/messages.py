@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import field
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
@@ -54,10 +55,10 @@ _NOT_READY = (HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
 class Request:
     """`head`: bytes up to the tensors, JSON included; `tensors`: bytes that follow it.
 
-    `size_bytes`: of both.
+    `size_bytes`: of both. The head may hold a token, which no traceback is to show.
     """
 
-    head: bytes
+    head: bytes = field(repr=False)
     size_bytes: int
     tensors: tuple[memoryview, ...] = ()
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from traceback import TracebackException
 
 import pytest
 
-from plansmith_client import TLS, AccessDenied, AsyncClient, Basic, Bearer, Client, InvalidInput
+from plansmith_client import (
+    TLS,
+    AccessDenied,
+    AsyncClient,
+    Basic,
+    Bearer,
+    Client,
+    InvalidInput,
+    ServerUnavailable,
+)
 from plansmith_client.credentials import access
 from plansmith_client.endpoints import parse_endpoint
 
@@ -140,3 +150,25 @@ def test_files_are_read_when_the_client_is_made(kind: type, url: str, tmp_path: 
 def test_a_copy_sends_the_same() -> None:
     given = access(HTTP, auth=Bearer("abc"))
     assert copy.copy(given).headers() == pickle.loads(pickle.dumps(given)).headers()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_token_alone_is_refused_and_not_shown(kind: type) -> None:
+    with pytest.raises(InvalidInput, match=r"auth is a str: give Bearer\(token\)") as caught:
+        kind("grpc://host:1", auth="s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["grpc://127.0.0.1:1", "http://127.0.0.1:1"])
+def test_a_traceback_with_variables_shows_no_token(url: str) -> None:
+    """As error trackers log them."""
+    secret = "-".join(("not", "to", "be", "shown"))
+    headers = {"x-key": secret}
+    with Client(url, auth=Bearer(lambda: secret), headers=headers, retry=None) as client:
+        headers.clear()
+        with pytest.raises(ServerUnavailable) as caught:
+            client.server()
+    ours = TracebackException.from_exception(caught.value, capture_locals=True).stack
+    shown = [str(frame.locals) for frame in ours if frame.filename != __file__]
+    assert len(shown) > 3
+    assert not [one for one in shown if secret in one]

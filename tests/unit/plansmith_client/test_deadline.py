@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,3 +38,9 @@ def test_a_shared_one_stays_itself_and_seconds_begin_now(timeout_s: float) -> No
     assert deadline_of(shared, 30.0) is shared
     assert deadline_of(timeout_s, 30.0).timeout_s == timeout_s
     assert deadline_of(None, timeout_s).timeout_s == timeout_s
+
+
+@pytest.mark.parametrize("wrong", ["5", None])
+def test_what_is_no_number_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"timeout_s {wrong} is not above zero"):
+        Deadline(wrong)

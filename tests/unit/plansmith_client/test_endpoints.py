@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plansmith_client import InvalidInput
-from plansmith_client.endpoints import parse_endpoint
+from plansmith_client.endpoints import parse_endpoint, parse_endpoints
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,16 @@ def test_any_text_is_an_endpoint_or_refused(url: str) -> None:
     # It goes into a request's head as it is.
     assert (found.address + found.prefix).isascii()
     assert not any(letter.isspace() for letter in found.address + found.prefix)
+
+
+def test_a_token_in_a_query_is_not_shown() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_endpoint("https://host:1?token=s3cret")
+    assert "https://host:1?***" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("url", "kind"), [(None, "NoneType"), (b"host:1", "bytes"), (8001, "int")])
+def test_what_is_no_text_is_told_of(url: Any, kind: str) -> None:
+    with pytest.raises(InvalidInput, match=f"url is a {kind}, not a text"):
+        parse_endpoints(url)
