@@ -186,9 +186,8 @@ class AsyncModel:
     def sequence(self, id: int | str | None = None) -> AsyncModelSequence:
         """As `Model.sequence`; not awaited, for it does no network work."""
         ids = self._connection.ids
-        return AsyncModelSequence(
-            self._flows, self._transport, SequenceState(next(ids) if id is None else id)
-        )
+        state = SequenceState[flow.Fed](next(ids) if id is None else id, self.name, self.version)
+        return AsyncModelSequence(self._flows, self._transport, state)
 
     async def classify(
         self,

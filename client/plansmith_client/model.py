@@ -240,9 +240,8 @@ class Model:
         `id`: None for one that no other sequence of this client has; see SequenceStep.
         """
         ids = self._connection.ids
-        return ModelSequence(
-            self._flows, self._transport, SequenceState(next(ids) if id is None else id)
-        )
+        state = SequenceState[flow.Fed](next(ids) if id is None else id, self.name, self.version)
+        return ModelSequence(self._flows, self._transport, state)
 
     def classify(
         self,

@@ -50,12 +50,16 @@ def fresh_ids() -> Iterator[int]:
 class SequenceState(Generic[InputsT]):
     """Where a sequence is: which step is next, and whether the server's state is still known.
 
-    `InputsT`: what a step was called with, kept for `last`.
+    `InputsT`: what a step was called with, kept for `last`. `model`, `version`: for its errors.
     """
 
-    def __init__(self, id_: int | str) -> None:
+    def __init__(
+        self, id_: int | str, model: str | None = None, version: int | None = None
+    ) -> None:
         # Checked here, where the caller gives it.
         self.id: int | str = SequenceStep(id=id_).id
+        self._model = model
+        self._version = version
         self.last: InputsT | None = None
         self.last_streamed: bool = False
         self._ended = False
@@ -97,18 +101,22 @@ class SequenceState(Generic[InputsT]):
         """The next one. Raises PlansmithClientError if there can be none."""
         if self._streams:
             # Waiting for it would be for ever where the same thread has still to read it.
-            raise PlansmithClientError(
-                f"sequence {self.id}: a step's answers are still streamed: take them to their end "
-                "first, or close the stream and begin another sequence"
+            raise self._error(
+                ": a step's answers are still streamed: take them to their end first, or close the "
+                "stream and begin another sequence"
             )
         if self._ended:
-            raise PlansmithClientError(f"sequence {self.id} has ended: begin another")
+            raise self._error(" has ended: begin another")
         if self._lost is not None:
-            raise PlansmithClientError(
-                f"sequence {self.id} is lost, for one of its steps failed ({self._lost}) and the "
-                "server may have taken it or not: begin another"
+            raise self._error(
+                f" is lost, for one of its steps failed ({self._lost}) and the server may have "
+                "taken it or not: begin another"
             )
         return SequenceStep(id=self.id, start=self.last is None, end=end)
+
+    def _error(self, fact: str) -> PlansmithClientError:
+        said = f"sequence {self.id}{fact}"
+        return PlansmithClientError(said, model=self._model, version=self._version)
 
     def answered(self, step: SequenceStep, inputs: InputsT) -> None:
         self.last, self._ended = inputs, step.end

@@ -106,6 +106,15 @@ def unreadable(call: Call[Any], url: str, details: str) -> ServerFault:
     )
 
 
+def failed(call: Call[Any], url: str, details: str) -> ServerFault:
+    """The error for what a server says without a status, such as within a stream."""
+    return ServerFault(
+        f"{_subject(call)}: {url} answered: {details}; the server's log may tell more",
+        **_fields(call, url),
+        reason=details,
+    )
+
+
 def closed(url: str) -> PlansmithClientError:
     """The error for a call by a client that is closed, or was meanwhile."""
     return PlansmithClientError(f"the client for {url} is closed: make a new one")

@@ -54,7 +54,7 @@ class AsyncGrpcTransport(Channels):
             replies = channel.stream_stream(STREAM_METHOD)(
                 iter([body]), timeout=timeout_s, metadata=headers
             )
-            answers = StreamedAnswers(call)
+            answers = StreamedAnswers(call, self._url)
             async for reply in replies:
                 attempt.answered(len(reply))
                 if answer := answers.read(reply):

@@ -28,6 +28,7 @@ from plansmith_client.errors import ServerFault
 from plansmith_client.over_grpc.layouts import Place, keep, read_alike
 from plansmith_client.over_grpc.protobuf import pb
 from plansmith_client.sequences import SequenceStep
+from plansmith_client.statuses import failed
 
 _DELIMITED = 2
 _RAW_INPUT = bytes([pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _DELIMITED])
@@ -174,7 +175,9 @@ def _places(reply: bytes, split: _Split, outputs: Iterable[OutputTensor]) -> Ite
         end = last
 
 
-def decode_streamed(reply: bytes, call: InferCall) -> tuple[OutputTensor, ...] | ServerFault:
+def decode_streamed(
+    reply: bytes, call: InferCall, url: str
+) -> tuple[OutputTensor, ...] | ServerFault:
     """The answer, without outputs where there is none in it; or what went wrong, as a text."""
     if reply and reply[0] == _STREAMED:
         size, first = _length(reply, 1)
@@ -182,11 +185,7 @@ def decode_streamed(reply: bytes, call: InferCall) -> tuple[OutputTensor, ...] |
             return _joined(split.description, split.contents(reply))
     message = pb.ModelStreamInferResponse.FromString(reply)
     if message.error_message:
-        return ServerFault(
-            f"{call.model}: {message.error_message}; the server's log may tell more",
-            model=call.model,
-            version=call.version,
-        )
+        return failed(call, url, message.error_message)
     return _outputs(message.infer_response)
 
 

@@ -19,13 +19,14 @@ class StreamedAnswers:
     after an error.
     """
 
-    def __init__(self, call: InferCall) -> None:
+    def __init__(self, call: InferCall, url: str) -> None:
         self._call = call
+        self._url = url
         self._fault: ServerFault | None = None
 
     def read(self, reply: bytes) -> tuple[OutputTensor, ...]:
         """The answer in it; nothing where there is none, or a fault was before it."""
-        found = decode_streamed(reply, self._call)
+        found = decode_streamed(reply, self._call, self._url)
         if isinstance(found, ServerFault):
             self._fault = self._fault or found
             return ()

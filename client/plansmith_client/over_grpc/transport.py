@@ -57,7 +57,7 @@ class GrpcTransport(Channels):
             replies = self._channel.stream_stream(STREAM_METHOD)(
                 iter([body]), timeout=timeout_s, metadata=headers
             )
-            answers = StreamedAnswers(call)
+            answers = StreamedAnswers(call, self._url)
             for reply in replies:
                 attempt.answered(len(reply))
                 if answer := answers.read(reply):

@@ -67,7 +67,7 @@ def test_answers_of_one_length_are_each_read_as_they_are(
 
 def test_a_stream_s_answer_is_read_alike() -> None:
     streamed = service_pb2.ModelStreamInferResponse(infer_response=response([b"ab", b"c" * 300]))
-    found = decode_streamed(streamed.SerializeToString(), CALL)
+    found = decode_streamed(streamed.SerializeToString(), CALL, "there:1")
     assert not isinstance(found, ServerFault)
     assert [bytes(one.content) for one in found] == [b"ab", b"c" * 300]
 
@@ -141,3 +141,11 @@ def test_a_shape_with_sizes_below_zero_is_a_fault() -> None:
     made.outputs[0].shape[:] = [-1, -3]
     with pytest.raises(ServerFault, match=r"3 bytes for UINT8 \[-1, -3\]"):
         decode(CALL, made.SerializeToString(), URL)
+
+
+def test_what_fails_within_a_stream_says_where() -> None:
+    streamed = service_pb2.ModelStreamInferResponse(error_message="below zero")
+    found = decode_streamed(streamed.SerializeToString(), CALL, "there:1")
+    assert isinstance(found, ServerFault)
+    assert (found.endpoint, found.reason) == ("there:1", "below zero")
+    assert found.elapsed_s is not None

@@ -86,3 +86,12 @@ class Sequences(RuleBasedStateMachine):
 
 
 TestSequences = Sequences.TestCase
+
+
+def test_a_sequence_that_is_over_says_of_which_model() -> None:
+    state = SequenceState[int](7, "sum", 2)
+    with state.taking(1, end=True):
+        pass
+    with pytest.raises(PlansmithClientError, match="sequence 7 has ended") as caught:
+        state.step(end=False)
+    assert (caught.value.model, caught.value.version) == ("sum", 2)
