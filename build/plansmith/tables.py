@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,11 @@ def _plain(answer: Answer) -> dict[str, Any]:
             for item in answer.classes
         ],
         "outputs": {
-            name: {"dtype": array.dtype.name, "shape": list(array.shape), "values": _values(array)}
+            name: {
+                "dtype": array.dtype.name,
+                "shape": list(array.shape),
+                "values": [_in_json(value) for value in _values(array)],
+            }
             for name, array in answer.outputs.items()
         },
     }
@@ -126,6 +131,13 @@ def _values(array: Any) -> list[Any]:
     if array.dtype.hasobject:
         return [value.decode("utf-8", "replace") for value in array.ravel()]
     return array.ravel().tolist()
+
+
+def _in_json(value: Any) -> Any:
+    """`value`, or what protobuf's JSON has for a number that JSON has none for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    return value
 
 
 def show_demo(done: Done, *, as_json: bool) -> int:

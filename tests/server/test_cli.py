@@ -134,7 +134,7 @@ def zipped(array: NDArray[np.generic]) -> bytes:
     ("name", "content", "says"),
     [
         ("a.png", b"", "not a readable picture"),
-        ("a.png", b"this is no picture", "not a readable picture"),
+        ("a.png", b"this is no picture", "not a readable picture\n"),
         ("a.jpg", b"\xff\xd8\xff\xe0 cut off", "not a readable picture"),
         ("a.npy", b"", "not a readable .npy file"),
         ("a.npy", b"this is no array", "not a readable .npy file"),

@@ -24,6 +24,7 @@ RATE_HZ = 16_000
 def url(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     repository = tmp_path_factory.mktemp("inputs")
     write_model(repository, "pair", [Tensor("a", "FP32", "2"), Tensor("b", "INT64", "1")])
+    write_model(repository, "line", [Tensor("x", "FP32", "2")])
     write_model(repository, "words", [Tensor("x", "STRING", "1")])
     # What a detector of speech is like: frames of two samples, a state between them.
     write_sum(repository, "frames")
@@ -114,3 +115,11 @@ def test_sound_at_another_rate_is_resampled(url: str, sound: Path) -> None:
 )
 def test_what_does_not_fit_is_one_message(url: str, arguments: tuple[str, ...], says: str) -> None:
     assert says in refused("infer", *arguments, "--url", url)
+
+
+def test_what_has_no_rank_is_shown_as_it_is_in_json_of_numbers_alone(url: str) -> None:
+    """JSON has no number for it; protobuf's has these texts."""
+    (answer,) = infer(url, "pair", "a=[NaN, -1e999]", "b=7")
+    assert answer["outputs"]["a_out"]["values"] == ["NaN", "-Infinity"]
+    (answer,) = infer(url, "line", "x=[1, 1e999]")
+    assert answer["outputs"]["x_out"]["values"] == [1.0, "Infinity"]

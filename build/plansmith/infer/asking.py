@@ -82,6 +82,7 @@ def requests_of(
     for word in given:
         wanted = next((one for one in reader.known if word.startswith(f"{one.name}=")), None)
         if wanted is None:
+            _check_is_no_input(word, metadata)
             words.append(word)
         elif wanted.name in shared:
             raise UnusableInput(f"{word}: {wanted.name} was given before")
@@ -106,6 +107,14 @@ def requests_of(
     return requests
 
 
+def _check_is_no_input(word: str, metadata: ModelMetadata) -> None:
+    name, sign, _ = word.partition("=")
+    if sign and not Path(word).is_file():
+        names = ", ".join(spec.name for spec in metadata.inputs)
+        fact = f"{metadata.name} has {names}, no input {name!r}"
+        raise UnusableInput(f"{word}: {fact}; nor is there such a file")
+
+
 def _remaining(
     metadata: ModelMetadata, shared: Mapping[str, object], reader: Reader, word: str
 ) -> Input:
@@ -128,10 +137,8 @@ def _answers(
         source, inputs = request.source, request.inputs
         if labelled and len(inputs) == 1:
             (array,) = inputs.values()
-            classes = tuple(tuple(item) for item in served.classify(array, top=top))
-            # As for the first, so for all: labels are the model's.
-            labelled = any(one.label is not None for item in classes for one in item)
-            if labelled:
+            classes = _classes(served, array, top)
+            if classes and (labelled := _has_labels(classes)):
                 yield Answer(source=source, classes=classes, outputs={})
                 continue
         found = _in_sequence(served, metadata, inputs) if metadata.stateful else None
@@ -139,6 +146,23 @@ def _answers(
             found = served.stream(inputs) if metadata.decoupled else [served.infer(inputs)]
         for outputs in found:
             yield Answer(source=source, classes=(), outputs=outputs)
+
+
+def _classes(served: Model, array: NDArray[Any], top: int) -> tuple[tuple[Ranked, ...], ...]:
+    """None where there are values that have no rank: NaN and infinity."""
+    from plansmith_client import ServerFault
+
+    try:
+        return tuple(tuple(item) for item in served.classify(array, top=top))
+    except ServerFault as error:
+        if error.status is not None:
+            raise
+        return ()
+
+
+def _has_labels(classes: tuple[tuple[Ranked, ...], ...]) -> bool:
+    """As of one input, so of all: labels are the model's."""
+    return any(one.label is not None for item in classes for one in item)
 
 
 def _ranks(metadata: ModelMetadata) -> bool:

@@ -43,11 +43,14 @@ def _middle(picture: Image, height: int, width: int) -> Image:
 
 
 def _opened(content: bytes, source: str, mode: str) -> Image:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as opened:
             # A camera notes which way up it was held instead of turning the pixels.
             return ImageOps.exif_transpose(opened).convert(mode)
+    except UnidentifiedImageError as error:
+        # Its text has the address of the bytes.
+        raise UnusableInput(f"{source}: not a readable picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnusableInput(f"{source}: not a readable picture: {error}") from error

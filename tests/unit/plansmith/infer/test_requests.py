@@ -249,7 +249,7 @@ def test_optional_inputs_need_not_be_given(tmp_path: Path) -> None:
         (["a=1", "a=2"], "a=2: a was given before"),
         (["a=x.npy"], "a=x.npy: not readable JSON: .* nor is there a file x.npy"),
         (["b=1.5"], "b=1.5: b: 1.5 among values of INT64"),
-        (["c=1"], "c=1: no such file"),
+        (["c=1"], "c=1: m has a, b, no input 'c'; nor is there such a file"),
         ([], "m: nothing to send: give a file, or --text"),
     ],
 )
