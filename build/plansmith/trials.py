@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plansmith import peak_memory
 from plansmith.compare import Fidelity, compare
 from plansmith.errors import UnusableInput
 from plansmith.manifest import Trial
@@ -37,10 +36,10 @@ class Candidate:
     """One variant to be tried, and what the report says of it.
 
     `answering` is what is compared, `timed` what is timed: the same engine, but where no engine can
-    run here the graph it was built from answers and nothing is timed. `peak_memory` measures the
-    bytes that a process of its own needs, where that can be told. `verdict` is "" for a variant.
-    Candidates of the same `single` answer one row in the same way, so that is timed once for all;
-    "" where there is no other.
+    run here the graph it was built from answers and nothing is timed. `memory_request` is what its
+    peak is measured of, None where that cannot be told. `verdict` is "" for a variant. Candidates
+    of the same `single` answer one row in the same way, so that is timed once for all; "" where
+    there is no other.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Candidate:
     size_bytes: int
     answering: Engine
     timed: Engine | None
-    peak_memory: Callable[[], int | None] | None = None
+    memory_request: peak_memory.Request | None = None
     verdict: str = ""
     single: str = ""
 
@@ -66,7 +65,7 @@ def run_trials(
         name = recipe.outputs[0].spec.name
         raise UnusableInput(f"output.{name}: FP32 answers data.evaluation so: {error}") from error
     timed = {one.name: one.timed for one in candidates if one.timed is not None}
-    total = len(candidates) * 2 + len(timed) * plan.rounds
+    total = len(candidates) + len(timed) * plan.rounds + 1
     done = 0
 
     def tick(what: str) -> None:
@@ -114,15 +113,11 @@ def run_trials(
 def _peak_memories(
     candidates: Sequence[Candidate], tick: Callable[[str], None]
 ) -> dict[str, int | None]:
-    """Several at a time: each is a process of its own, and others' load changes no peak."""
-
-    def measure(one: Candidate) -> int | None:
-        tick(f"memory of {one.name}")
-        return one.peak_memory() if one.peak_memory else None
-
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(measure, candidates)
-        return dict(zip((one.name for one in candidates), found, strict=True))
+    """In bytes, by name."""
+    tick("memory of all variants")
+    wanted = {one.name: one.memory_request for one in candidates if one.memory_request is not None}
+    found = dict(zip(wanted, peak_memory.measure(tuple(wanted.values())), strict=True))
+    return {one.name: found.get(one.name) for one in candidates}
 
 
 _DESCRIPTIONS = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +132,7 @@ def _candidate(
         size_bytes=one.size_bytes,
         answering=engine,
         timed=engine,
-        peak_memory=partial(peak_memory.measure, file, few_rows, variant),
+        memory_request=peak_memory.Request(path=str(file), samples=str(few_rows), variant=variant),
         single=variant.single,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ VARIANT = Variant(form="fp32", precision="fp32", streams=1, threads=1, batch_siz
 STATUS = """\
 Name:\tpython
 VmPeak:\t  999999 kB
-VmHWM:\t    1024 kB
+VmHWM:\t    {peak} kB
 VmRSS:\t     512 kB
+RssFile:\t     {files} kB
 """
 
 
@@ -35,24 +37,51 @@ def ir(tmp_path: Path, tiny_onnx: onnx.ModelProto) -> Path:
     return tmp_path / "ir" / MODEL_FILE
 
 
+def request(ir: Path, samples: Path, variant: Variant = VARIANT) -> peak_memory.Request:
+    return peak_memory.Request(path=str(ir), samples=str(samples), variant=variant)
+
+
 def test_a_real_variant_needs_more_than_its_files_and_no_gigabytes(ir: Path, samples: Path) -> None:
     size = sum(file.stat().st_size for file in ir.parent.iterdir())
-    found = peak_memory.measure(ir, samples, VARIANT)
+    (found,) = peak_memory.measure([request(ir, samples)])
     assert found is not None
     # Python and OpenVINO alone hold tens of megabytes.
     assert max(size, 2e7) < found < 2e9
 
 
-def test_a_variant_that_cannot_be_run_has_none(tmp_path: Path, samples: Path) -> None:
-    assert peak_memory.measure(tmp_path / MODEL_FILE, samples, VARIANT) is None
+def test_what_one_variant_needs_is_not_counted_to_the_next(ir: Path, samples: Path) -> None:
+    rows = 1 << 19  # of 8 numbers in FP32: 16 MiB more of input alone
+    large = request(ir, samples, replace(VARIANT, batch_size=rows))
+    small = request(ir, samples)
+    before, between, after = peak_memory.measure([small, large, small])
+    assert before is not None
+    assert between is not None
+    assert after is not None
+    assert between > max(before, after) + rows * 8 * 4
+
+
+def test_a_variant_that_cannot_be_run_has_none_and_the_others_go_on(
+    ir: Path, tmp_path: Path, samples: Path
+) -> None:
+    missing = request(tmp_path / MODEL_FILE, samples)
+    found = peak_memory.measure([missing, request(ir, samples)])
+    assert found[0] is None
+    assert found[1] is not None
 
 
 def test_a_variant_that_hangs_has_none(
     ir: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peak_memory, "TIMEOUT_S", 0.01)
-    assert peak_memory.measure(ir, samples, VARIANT) is None
+    monkeypatch.setattr(peak_memory, "TIMEOUT_S", 0.001)
+    assert peak_memory.measure([request(ir, samples)]) == [None]
 
 
 def test_the_peak_is_the_high_water_mark_of_resident_memory() -> None:
-    assert peak_memory.peak_of_this_process(STATUS) == 1024 * 1024
+    one = STATUS.format(peak=1024, files=256)
+    assert peak_memory.peak_of_a_fork(one, one, one) == 1024 * 1024
+
+
+def test_a_fork_is_charged_for_the_pages_of_files_that_imports_touched_before_it() -> None:
+    before = STATUS.format(peak=900, files=256)
+    start, end = STATUS.format(peak=800, files=56), STATUS.format(peak=1024, files=156)
+    assert peak_memory.peak_of_a_fork(before, start, end) == (1024 + 200) * 1024
