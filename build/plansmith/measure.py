@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -163,16 +164,26 @@ def batches(feed: Feed, batch_size: int) -> Iterator[tuple[int, int, dict[str, N
 
 
 def in_batches(
-    feed: Feed, batch_size: int, run: Callable[[Feed], Mapping[str, NDArray[Any]]]
+    feed: Feed,
+    batch_size: int,
+    run: Callable[[Feed], Mapping[str, NDArray[Any]]],
+    side_by_side: int = 1,
 ) -> dict[str, NDArray[Any]]:
-    """The answers of `run` to all rows of `feed`, one batch after the other.
+    """The answers of `run` to all rows of `feed`, in order.
 
-    `run` may reuse its buffers: they are copied.
+    So many batches are run `side_by_side`, each in a thread. Where it is one, `run` is called in
+    this thread and may reuse its buffers: they are copied.
     """
-    parts = [
-        {name: array[:have].copy() for name, array in run(batch).items()}
-        for _, have, batch in batches(feed, batch_size)
-    ]
+
+    def answer(one: tuple[int, int, Feed]) -> dict[str, NDArray[Any]]:
+        _, have, batch = one
+        return {name: array[:have].copy() for name, array in run(batch).items()}
+
+    if side_by_side == 1:
+        parts = [answer(one) for one in batches(feed, batch_size)]
+    else:
+        with ThreadPoolExecutor(side_by_side) as pool:
+            parts = list(pool.map(answer, batches(feed, batch_size)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -145,7 +145,7 @@ def _graph_engine(graph: Path, batch_size: int) -> Engine:
     from plansmith.compress.rounding import in_fp32
 
     model = in_fp32(onnx.load(graph)).SerializeToString()
-    return onnxruntime.open_engine(model, batch_size, literally=True)
+    return onnxruntime.open_engine(model, batch_size, literally=True, timed=False)
 
 
 def _runtime(target: str, tools: dict[str, str]) -> str:

@@ -144,7 +144,9 @@ class _Making:
         self._add(form, typed.model)
 
     def _answer(self, graph: onnx.ModelProto, feed: Feed) -> NDArray[np.float32]:
-        engine = onnxruntime.open_engine(graph.SerializeToString(), BATCH_SIZE, literally=True)
+        engine = onnxruntime.open_engine(
+            graph.SerializeToString(), BATCH_SIZE, literally=True, timed=False
+        )
         return engine.answer(feed)[self.tuning.output].astype(np.float32)
 
     def _add(self, form: Form, graph: onnx.ModelProto) -> None:

@@ -133,7 +133,7 @@ def _tuning(job: Job, onnx_file: Path, calibration: Path | None) -> Tuning | Non
     if calibration is None:
         return None
     feed = load_samples(calibration / products.SAMPLES_FILE).arrays
-    engine = onnxruntime.open_engine(onnx_file, 1)
+    engine = onnxruntime.open_engine(onnx_file, 1, timed=False)
     output = job.recipe.outputs[0]
     return Tuning(
         feed=feed,

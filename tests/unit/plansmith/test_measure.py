@@ -95,6 +95,13 @@ def test_batched_answers_are_those_of_all_rows_in_order(total: int, batch_size: 
     np.testing.assert_array_equal(in_batches(feed, batch_size, run)["sum"], np.arange(total) * 11)
 
 
+@given(total=st.integers(1, 40), batch_size=st.integers(1, 16))
+def test_answers_of_batches_that_run_side_by_side_are_in_order(total: int, batch_size: int) -> None:
+    feed = {"x": np.arange(total)}
+    found = in_batches(feed, batch_size, lambda batch: {"twice": batch["x"] * 2}, side_by_side=3)
+    np.testing.assert_array_equal(found["twice"], np.arange(total) * 2)
+
+
 def test_a_last_batch_is_filled_up_with_its_last_row() -> None:
     found = [(start, have, batch["x"].tolist()) for start, have, batch in batches(FIVE, 4)]
     assert found == [(0, 4, [0, 1, 2, 3]), (4, 1, [4, 4, 4, 4])]

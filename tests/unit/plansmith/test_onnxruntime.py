@@ -45,6 +45,18 @@ def test_a_models_bytes_answer_as_its_file_does(
     np.testing.assert_allclose(got, X @ tiny_weights, rtol=1e-5, atol=1e-5)  # as above
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_engine_that_is_not_timed_answers_the_same_to_the_bit(
+    tiny_onnx: onnx.ModelProto, batch_size: int
+) -> None:
+    model = tiny_onnx.SerializeToString()
+    timed, asked = (
+        onnxruntime.open_engine(model, batch_size, timed=is_timed).answer({"x": X})["logits"]
+        for is_timed in (True, False)
+    )
+    np.testing.assert_array_equal(asked, timed)
+
+
 def test_what_is_started_is_finished(engine: Engine) -> None:
     for _ in range(3):
         engine.start({"x": X[: engine.batch_size]})
