@@ -4,7 +4,7 @@ PLANSMITH := .venv/bin/plansmith
 SOURCES := build client loadtests benchmarks deploy docs tests model_repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build preflight check verify sign serve load image up lint test \
+.PHONY: help setup demo build preflight check verify sign serve load image up lint test test-unit \
 	bench-build bench-check bench-client bench-serve clean
 
 help: ## what can be made
@@ -50,13 +50,17 @@ lint: setup ## style and types
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
-test: lint ## style, types and all tests
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/unit
+test: ## style, types and all tests
+	@# Side by side: the types keep one core busy for a minute.
+	@$(MAKE) --no-print-directory --jobs 2 lint test-unit
 	@# Four whatever the cores: most of the time they wait, for servers and deadlines. In the order
 	@# of the folders: what takes long is not left to the end.
 	.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		-m "not alone" tests/docs tests/browser tests/server
 	.venv/bin/python -m pytest -m alone tests/server
+
+test-unit: setup
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/unit
 
 bench-build: setup ## what building brings, one table [ARGS=...]
 	@.venv/bin/python benchmarks/build.py $(ARGS)
