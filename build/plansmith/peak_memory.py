@@ -14,14 +14,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from plansmith.targets.openvino import Variant
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 TIMEOUT_S = 60.0
 BATCHES = 3
 STATUS = Path("/proc/self/status")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LINE = re.compile(rb"^(\d+) (\d+)$", re.MULTILINE)
 
 
@@ -53,26 +59,32 @@ def measure(wanted: Sequence[Request]) -> list[int | None]:
             capture_output=True,
             check=False,
         )
-        found = {
-            int(place): int(peak) for place, peak in map(bytes.split, done.stdout.splitlines())
-        }
+        found = {int(place): int(peak) for place, peak in _LINE.findall(done.stdout)}
     return [found.get(place) for place in range(len(wanted))]
 
 
-def in_status(status: str, name: str) -> int:
-    """A size in the text of /proc/PID/status, in bytes (proc(5))."""
-    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
+def peak_of_this_process(status: str) -> int:
+    """The high-water mark of resident memory in /proc/PID/status, in bytes (proc(5), VmHWM)."""
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
-def peak_of_a_fork(before: str, start: str, end: str) -> int:
-    """The peak of a process that had imported by itself what its fork came with, in bytes.
+def file_pages() -> NDArray[np.uint64]:
+    """Numbers of the pages of files that this process has resident (proc(5), pagemap)."""
+    import numpy as np
 
-    From /proc/PID/status: of the process that forked, and of the fork as it began and ended. The
-    high-water mark lacks the pages of files, which a fork gets only once it touches them.
-    """
-    missing = in_status(before, "RssFile") - in_status(start, "RssFile")
-    return in_status(end, "VmHWM") + max(0, missing)
+    found = [np.empty(0, np.uint64)]
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            addresses, _, _, _, inode, *_ = line.split()
+            if inode == "0":
+                continue
+            first, end = (int(address, 16) // PAGE_BYTES for address in addresses.split("-"))
+            pagemap.seek(first * 8)
+            entries = np.frombuffer(pagemap.read((end - first) * 8), np.uint64)
+            # Bit 63: it is resident; bit 61: it is a file's, not a changed copy.
+            found.append(np.flatnonzero(entries >> 61 & 5 == 5).astype(np.uint64) + first)
+    return np.concatenate(found)
 
 
 def main() -> int:
@@ -80,29 +92,31 @@ def main() -> int:
 
     requests = msgspec.json.decode(sys.stdin.buffer.read(), type=Requests)
     load_openvino()
+    imported = file_pages()
     running = 0
     # Several at a time: others' load changes no peak.
     for place, request in enumerate(requests.wanted):
         if running == len(os.sched_getaffinity(0)):
             os.wait()
             running -= 1
-        before = STATUS.read_text()
         if os.fork() == 0:
-            _run_fork(place, request, before, requests.timeout_s)
+            _run_fork(place, request, imported, requests.timeout_s)
         running += 1
     for _ in range(running):
         os.wait()
     return 0
 
 
-def _run_fork(place: int, request: Request, before: str, timeout_s: float) -> None:
+def _run_fork(place: int, request: Request, imported: NDArray[np.uint64], timeout_s: float) -> None:
     """Ends this process: it must not go on with what is its parent's."""
-    start = STATUS.read_text()
     # Unhandled, so that it ends a process that hangs in OpenVINO, too.
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
         _answer_batches(request)
-        peak = peak_of_a_fork(before, start, STATUS.read_text())
+        # A fork has a page of a file only once it touches it. A process that had imported all by
+        # itself would have those of the imports, too.
+        peak = peak_of_this_process(STATUS.read_text())
+        peak += len(set(imported.tolist()) - set(file_pages().tolist())) * PAGE_BYTES
         # One write: several forks share the pipe.
         os.write(sys.stdout.fileno(), f"{place} {peak}\n".encode())
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,8 @@ VARIANT = Variant(form="fp32", precision="fp32", streams=1, threads=1, batch_siz
 STATUS = """\
 Name:\tpython
 VmPeak:\t  999999 kB
-VmHWM:\t    {peak} kB
+VmHWM:\t    1024 kB
 VmRSS:\t     512 kB
-RssFile:\t     {files} kB
 """
 
 
@@ -77,11 +77,14 @@ def test_a_variant_that_hangs_has_none(
 
 
 def test_the_peak_is_the_high_water_mark_of_resident_memory() -> None:
-    one = STATUS.format(peak=1024, files=256)
-    assert peak_memory.peak_of_a_fork(one, one, one) == 1024 * 1024
+    assert peak_memory.peak_of_this_process(STATUS) == 1024 * 1024
 
 
-def test_a_fork_is_charged_for_the_pages_of_files_that_imports_touched_before_it() -> None:
-    before = STATUS.format(peak=900, files=256)
-    start, end = STATUS.format(peak=800, files=56), STATUS.format(peak=1024, files=156)
-    assert peak_memory.peak_of_a_fork(before, start, end) == (1024 + 200) * 1024
+def test_pages_of_a_file_are_this_processs_once_it_touches_them(tmp_path: Path) -> None:
+    pages = 64
+    (tmp_path / "file").write_bytes(bytes(pages * peak_memory.PAGE_BYTES))
+    with (tmp_path / "file").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    before = set(peak_memory.file_pages().tolist())
+    assert sum(mapped[:: peak_memory.PAGE_BYTES]) == 0
+    assert len(set(peak_memory.file_pages().tolist()) - before) >= pages
