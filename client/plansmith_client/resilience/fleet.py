@@ -130,7 +130,8 @@ class Fleet(Watched):
                 healed = member.circuit.suspect
                 self._ever_answered = True
                 member.circuit.answered()
-                self.changes += healed
+                if healed:
+                    self._changed()
             opened = was_closed and not member.circuit.closed
             if _is_measured(error):
                 now = self.clock()
