@@ -6,11 +6,10 @@ The flow does the rest: the first call, a model that has changed, a refusal to b
 from __future__ import annotations
 
 from plansmith_client.calls import AsyncTransport, InferCall, Transport
-from plansmith_client.cancellation import Cancellation
 from plansmith_client.checks import named_inputs
 from plansmith_client.deadline import Deadline, Timeout
 from plansmith_client.drivers import run, run_async
-from plansmith_client.errors import InvalidInput, ModelNotFound
+from plansmith_client.errors import InvalidInput, ModelNotFound, PlansmithClientError
 from plansmith_client.flow import Inputs, ModelFlows
 from plansmith_client.insight.records import CallRecord
 from plansmith_client.results import Answer
@@ -23,18 +22,17 @@ def answer(
     array: Array | None,
     named: Inputs,
     timeout: Timeout | None,
-    cancellation: Cancellation | None = None,
 ) -> Answer:
     """The array of a model with one output, else a Result."""
     deadline, record = flows.deadline(timeout), flows.record()
+    call = _inference(flows, array, named, deadline, record)
+    if call is None:
+        return run(flows.call(array, named, deadline, record), transport)
     with record:
-        call = _inference(flows, array, named, deadline, record)
-        if call is None:
-            return run(flows.call(array, named, deadline, record), transport, cancellation)
         try:
-            return flows.only_array(transport.send(call, cancellation))
+            return flows.only_array(transport.send(call))
         except (InvalidInput, ModelNotFound) as error:
-            return run(flows.refused(error, deadline), transport, cancellation)
+            return run(flows.refused(error, deadline), transport)
 
 
 async def answer_async(
@@ -46,10 +44,10 @@ async def answer_async(
 ) -> Answer:
     """As `answer`."""
     deadline, record = flows.deadline(timeout), flows.record()
+    call = _inference(flows, array, named, deadline, record)
+    if call is None:
+        return await run_async(flows.call(array, named, deadline, record), transport)
     with record:
-        call = _inference(flows, array, named, deadline, record)
-        if call is None:
-            return await run_async(flows.call(array, named, deadline, record), transport)
         try:
             return flows.only_array(await transport.send(call))
         except (InvalidInput, ModelNotFound) as error:
@@ -59,13 +57,16 @@ async def answer_async(
 def _inference(
     flows: ModelFlows, array: Array | None, named: Inputs, deadline: Deadline, record: CallRecord
 ) -> InferCall | None:
-    """Of a known model with one output; None where there is more to ask, or to say."""
+    """Of a known model with one output; None where there is more to ask, or to say.
+
+    Whoever sends it ends `record`.
+    """
     metadata = flows.cache.get((flows.name, flows.version))
     if metadata is None or metadata.decoupled or len(metadata.outputs) != 1:
         return None
     try:
         arrays = named_inputs(metadata, array, named)
         return flows.inference(deadline, record, metadata, arrays, (), None)
-    except InvalidInput:
-        # It may be of a model that has been replaced since.
+    except PlansmithClientError:
+        # Or the model has been replaced since: the flow asks, and tells.
         return None

@@ -101,7 +101,7 @@ class ModelFlows:
         record: CallRecord,
         sequence: SequenceStep | None = None,
     ) -> Flow[Answer]:
-        """The array of a model with one output, else a Result. Whoever runs it ends `record`."""
+        """The array of a model with one output, else a Result. It ends `record`."""
         has_one_output = False
 
         def request(metadata: ModelMetadata) -> InferCall:
@@ -111,8 +111,9 @@ class ModelFlows:
             arrays = named_inputs(metadata, array, named)
             return self.inference(deadline, record, metadata, arrays, (), sequence)
 
-        answer = yield from self._infer(request, deadline, record)
-        return self.only_array(answer) if has_one_output else decoded(answer)
+        with record:
+            answer = yield from self._infer(request, deadline, record)
+            return self.only_array(answer) if has_one_output else decoded(answer)
 
     def sequence_step(
         self,
@@ -125,8 +126,7 @@ class ModelFlows:
         """As `call`, for the next step of a sequence, whose state is kept in `state`."""
         with state.taking(fed, end=end) as step:
             deadline, record = self.deadline(timeout), self.record()
-            with record:
-                return (yield from self.call(*fed, deadline, record, step))
+            return (yield from self.call(*fed, deadline, record, step))
 
     def pieces(self, array: Array | None, named: Inputs, deadline: Deadline) -> Flow[list[Inputs]]:
         """The inputs in pieces of what the model takes at once, and one request holds."""

@@ -267,7 +267,8 @@ class Model:
         deadline = self._flows.deadline(timeout_s)
 
         def work(cancellation: Cancellation) -> Answer:
-            return answer(self._flows, self._transport, array, inputs, deadline, cancellation)
+            steps = self._flows.call(array, inputs, deadline, self._flows.record())
+            return run(steps, self._transport, cancellation)
 
         return self._connection.workers.begin(work)
 
