@@ -291,7 +291,7 @@ SEEDS = (
     Seed("version-none", P, "versions: [ 1 ]", "", at="version_policy"),
     Seed("recipe", "plain/recipe.toml", "max_drop = 0.02", "max_drop = 2"),
     Seed("recipe-file-missing", "plain/recipe.toml", '"source.py:load"', '"sources.py:load"'),
-    Seed("recipe-call-unknown", "caller/recipe.toml", files={
+    Seed("recipe-call-unknown", "caller/recipe.toml", at='calls = ["nobody"]', files={
         "caller/recipe.toml": '=[source]\npython = "model.py"\ncalls = ["nobody"]\n'
         '[input.a]\ndtype = "float32"\nshape = [1]\n[output.b]\ndtype = "float32"\nshape = [1]\n'
         '[slo]\np99_ms = 5\n[targets]\norder = ["cpu"]\nmax_batch_size = 1\n',

@@ -67,7 +67,7 @@ def check(folder: Path, recipe: PlainRecipe, read_recipe: ReadRecipe) -> None:
             names = [one.name for one in folder.parent.glob("*/")]
             faults.append(
                 _Fault(
-                    path=_place_of(recipe, name),
+                    path=place_of_call(recipe, name),
                     message=f"there is no model {name!r} in {folder.parent}"
                     f"{nearest(name, sorted(names))}: add its folder with a recipe, or a version",
                 )
@@ -89,7 +89,7 @@ def check(folder: Path, recipe: PlainRecipe, read_recipe: ReadRecipe) -> None:
         raise BadRecipe(tuple(sorted(problems, key=lambda problem: problem.line)))
 
 
-def _place_of(recipe: PlainRecipe, name: str) -> tuple[str, ...]:
+def place_of_call(recipe: PlainRecipe, name: str) -> tuple[str, ...]:
     """Where the recipe names the model."""
     if isinstance(recipe.model, Ensemble):
         number = next(n for n, step in enumerate(recipe.model.steps, 1) if step.model == name)

@@ -27,6 +27,8 @@ _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
 def line_of(text: str, path: tuple[str, ...]) -> int:
     """The 1-based line where `path` is set, or that of its nearest enclosing key or table, or 1.
 
+    Where only what is below it is written, as of [[step]] or [input.x], that of the first of these.
+
     The tables of an array, [[step]], are ("step", "1"), ("step", "2") and so on.
     """
     best_depth, best_line = 0, 1
@@ -44,8 +46,9 @@ def line_of(text: str, path: tuple[str, ...]) -> int:
             here = table + _dotted(key.group(1))
         else:
             continue
-        if len(here) > best_depth and path[: len(here)] == here:
-            best_depth, best_line = len(here), number
+        depth = min(len(here), len(path))
+        if depth > best_depth and path[:depth] == here[:depth]:
+            best_depth, best_line = depth, number
     return best_line
 
 

@@ -97,7 +97,7 @@ def _callees(case: ModelCase | ConfigCase, name: str) -> list[str]:
     found = main_case(case, name)
     names = [str(step.message.model_name) for step in steps(found)] if found is not None else []
     recipe = of_recipe.recipe if of_recipe is not None else None
-    names += recipe.calls if recipe is not None else ()
+    names += [called for called, _ in recipe.calls] if recipe is not None else []
     return sorted(set(names))
 
 

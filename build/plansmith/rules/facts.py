@@ -92,7 +92,8 @@ class ConfigText:
 class RecipeFacts:
     """What a recipe says that serving can contradict; `problems` where it does not parse.
 
-    Files are relative to the model's folder. `max_idle_us`: after how long a silent sequence may
+    Files are relative to the model's folder; they and the models called go with the line that names
+    them. `max_idle_us`: after how long a silent sequence may
     be forgotten, None for a model without sequences.
     """
 
@@ -100,7 +101,7 @@ class RecipeFacts:
     files: tuple[tuple[str, int], ...] = ()
     p99_ms: float | None = None
     max_idle_us: int | None = None
-    calls: tuple[str, ...] = ()
+    calls: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

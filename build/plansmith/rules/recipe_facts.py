@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plansmith.plain.calls import place_of_call
 from plansmith.recipe.files import file_of
 from plansmith.recipe.parser import parse_recipe
 from plansmith.recipe.plain_words import AsTrained, PlainRecipe, PythonModel
@@ -19,8 +20,12 @@ def recipe_facts(text: str, file: str) -> RecipeFacts:
         files=tuple(sorted(named.items())),
         p99_ms=recipe.p99_ms,
         max_idle_us=sequence.max_idle_us if sequence is not None else None,
-        calls=recipe.calls if isinstance(recipe, PlainRecipe) else (),
+        calls=_calls(recipe, text) if isinstance(recipe, PlainRecipe) else (),
     )
+
+
+def _calls(recipe: PlainRecipe, text: str) -> tuple[tuple[str, int], ...]:
+    return tuple((name, line_of(text, place_of_call(recipe, name))) for name in recipe.calls)
 
 
 def _files(recipe: Recipe | PlainRecipe) -> list[tuple[str, tuple[str, ...]]]:

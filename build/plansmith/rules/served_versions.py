@@ -58,11 +58,11 @@ def _recipe_file(case: ModelCase) -> Iterator[Hit]:
 
 
 def _recipe_call(case: ModelCase) -> Iterator[Hit]:
-    for name in case.model.recipe.calls if case.model.recipe is not None else ():
+    for name, line in case.model.recipe.calls if case.model.recipe is not None else ():
         if case.repository.named(name) is None:
             known = ", ".join(model.name for model in case.repository.models)
             message = f"the recipe calls '{name}', which is not there"
-            yield Hit(file=RECIPE_FILE, message=message, fix=f"there are {known}")
+            yield Hit(file=RECIPE_FILE, line=line, message=message, fix=f"there are {known}")
 
 
 RULES = (

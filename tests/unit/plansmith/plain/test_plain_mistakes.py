@@ -127,6 +127,8 @@ def test_a_mistake_is_told_with_its_field_and_the_fix(told: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
+        (("step",), 1),
+        (("output",), 8),
         (("step", "1"), 1),
         (("step", "1", "model"), 2),
         (("step", "2", "inputs", "a"), 5),

@@ -15,6 +15,7 @@ from plansmith.recipe.reader import line_of, nearest
         (("c", "missing"), 3),  # its table
         (("missing",), 1),
         (("i", "j"), 5),
+        (("i",), 5),  # what is below it
     ],
 )
 def test_a_key_is_found_on_its_line_or_that_of_what_it_is_in(
