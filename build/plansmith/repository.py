@@ -8,7 +8,6 @@ before it, the old version is served as if nothing had happened; after it, the n
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plansmith import manifest
+from plansmith.config.version_policy import versions_named
 from plansmith.errors import UnusableInput
 from plansmith.manifest import FileDigest, Manifest
 from plansmith.versions import events, keeping
@@ -27,8 +27,6 @@ CONFIGS = "configs"
 # Of a version's folder: copies of the config files that serve it.
 KEPT_CONFIGS = "configs"
 KEEP_VERSIONS = 3
-# Triton's version_policy { specific { versions: [ 3 ] } }; without one it serves the latest.
-_VERSIONS = re.compile(r"\bversions\s*:\s*(\d+|\[[^\]]*\])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +139,6 @@ def config_for(folder: Path, target: str) -> str | None:
 
 def _named(config: Path) -> tuple[int, ...] | None:
     return versions_named(config.read_text(encoding="utf-8", errors="replace"))
-
-
-def versions_named(config: str) -> tuple[int, ...] | None:
-    """The versions of the text's version policy, ascending; None where it names none."""
-    named = _VERSIONS.search(config)
-    return named and tuple(sorted(map(int, re.findall(r"\d+", named.group(1)))))
 
 
 def digest(path: Path, name: str) -> FileDigest:

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+
+# Triton's version_policy { specific { versions: [ 3 ] } }; without one it serves the latest.
+_VERSIONS = re.compile(r"\bversions\s*:\s*(\d+|\[[^\]]*\])")
+# What only looks like it: comments and strings.
+_ASIDE = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
+
+
+def versions_named(config: str) -> tuple[int, ...] | None:
+    """The versions of the text's version policy, ascending; None where it names none.
+
+    Without Triton's messages, which take long to import, and of a config that is none, too.
+    """
+    named = _VERSIONS.findall(_ASIDE.sub(" ", config))
+    numbers = {int(number) for one in named for number in re.findall(r"\d+", one)}
+    return tuple(sorted(numbers)) if named else None
 
 
 def loaded_versions(config: Any, there: Sequence[int]) -> tuple[int, ...]:

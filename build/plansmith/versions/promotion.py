@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plansmith import manifest
+from plansmith.config.version_policy import versions_named
 from plansmith.errors import PlansmithError, UnusableInput
-from plansmith.repository import ModelFolder, versions_named
+from plansmith.repository import ModelFolder
 from plansmith.versions import events
 from plansmith.versions.control import LoadRefused, ModelControl
 from plansmith.versions.disk import disk_errors, reading, replace_text
