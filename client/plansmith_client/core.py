@@ -67,6 +67,7 @@ class Core:
             timeout_s=self.timeout_s,
             cache=self.cache,
             limit_bytes=self.limit_bytes,
+            over_http=any(endpoint.over_http for endpoint, _ in self.granted),
             server_count=len(self.granted),
         )
 

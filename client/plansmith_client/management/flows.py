@@ -45,12 +45,14 @@ _NOT_LOADED = ("INVALID_ARGUMENT", "INTERNAL", "NOT_FOUND")
 class ServerFlows:
     """What is asked of the server itself. `cache`: what its client knows of models.
 
-    `server_count`: those that the client has to choose from.
+    `limit_bytes`: of one request. `over_http`: whether files go as base64. `server_count`: those
+    that the client has to choose from.
     """
 
     timeout_s: float
     cache: MetadataCache
     limit_bytes: int
+    over_http: bool = False
     server_count: int = 1
 
     def is_live(self, timeout: Timeout | None) -> Flow[bool]:
@@ -97,7 +99,7 @@ class ServerFlows:
         self._check_single(name)
         text, contents = _config_text(name, config), dict(files or {})
         _check_files(name, contents, text)
-        _check_size(name, contents, text, self.limit_bytes)
+        self._check_size(name, contents, text)
         call = LoadCall(
             deadline=deadline_of(timeout, self.timeout_s), model=name, config=text, files=contents
         )
@@ -153,6 +155,17 @@ class ServerFlows:
             raise InvalidInput(
                 f"{name}: this client has {self.server_count} servers, of which one would load or "
                 "unload it: make a client for each",
+                model=name,
+            )
+
+    def _check_size(self, name: str, files: Mapping[str, bytes], config: str | None) -> None:
+        sizes = [4 * -(-len(one) // 3) if self.over_http else len(one) for one in files.values()]
+        size_bytes = sum(sizes) + len(config or "")
+        if size_bytes > self.limit_bytes:
+            raise InvalidInput(
+                f"{name}: files and config are {size_bytes} bytes as they are sent, one request "
+                f"holds {self.limit_bytes}: put them into the server's repository, or give the "
+                "client max_request_bytes if the server's limit is another",
                 model=name,
             )
 
@@ -223,19 +236,6 @@ def _check_files(name: str, files: Mapping[str, object], config: str | None) -> 
         if not isinstance(content, bytes):
             fact = f"file {path!r} is of {type(content).__name__}, not bytes"
             raise InvalidInput(f"{name}: {fact}", model=name)
-
-
-def _check_size(
-    name: str, files: Mapping[str, bytes], config: str | None, limit_bytes: int
-) -> None:
-    size_bytes = sum(map(len, files.values())) + len(config or "")
-    if size_bytes > limit_bytes:
-        raise InvalidInput(
-            f"{name}: {size_bytes} bytes of files, one request holds {limit_bytes}: put them into "
-            "the server's repository, or give the client max_request_bytes if the server's limit "
-            "is another",
-            model=name,
-        )
 
 
 def _missing(refused: PlansmithClientError) -> ModelNotFound:
