@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, SupportsIndex, TypeVar
 
 from plansmith_client.errors import InvalidInput, PlansmithClientError
 
@@ -32,11 +32,22 @@ class SequenceStep:
     end: bool = False
 
     def __post_init__(self) -> None:
+        if type(self.id) is not str and type(self.id) is not int:
+            # Such as NumPy's integers, which JSON does not have.
+            object.__setattr__(self, "id", _plain(self.id))
         if isinstance(self.id, str):
             if not self.id:
                 raise InvalidInput("a sequence's id is an empty text, which stands for no sequence")
         elif not 1 <= self.id <= _LARGEST_ID:
             raise InvalidInput(f"a sequence's id is {self.id}; it is 1 to {_LARGEST_ID}")
+
+
+def _plain(id_: object) -> int | str:
+    if isinstance(id_, str):
+        return id_
+    if not isinstance(id_, SupportsIndex):
+        raise InvalidInput(f"a sequence's id is {id_!r}, no whole number and no text")
+    return id_.__index__()
 
 
 def fresh_ids() -> Iterator[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -95,3 +97,14 @@ def test_a_sequence_that_is_over_says_of_which_model() -> None:
     with pytest.raises(PlansmithClientError, match="sequence 7 has ended") as caught:
         state.step(end=False)
     assert (caught.value.model, caught.value.version) == ("sum", 2)
+
+
+def test_an_id_may_be_one_of_numpy_s_integers() -> None:
+    id_: Any = np.int64(7)
+    assert type(SequenceState[int](id_).id) is int
+
+
+@pytest.mark.parametrize("id_", [1.5, b"x", None])
+def test_an_id_that_is_neither_number_nor_text_is_refused(id_: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"id is .*, no whole number and no text"):
+        SequenceState[int](id_)
