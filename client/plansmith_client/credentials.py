@@ -106,8 +106,9 @@ class Bearer:
     token: str | Callable[[], str] = field(repr=False)
 
     def value(self) -> str:
-        """What the authorization header says."""
-        return f"Bearer {self.token if isinstance(self.token, str) else self.token()}"
+        """What the authorization header says. Raises InvalidInput if the token cannot be sent."""
+        token = self.token if isinstance(self.token, str) else self.token()
+        return f"Bearer {checked_value('auth', token)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,7 @@ class Access:
             headers = Headers((*(one for one in headers if one[0] not in own), *more))
         if self.changing is None:
             return headers
-        token = checked_value("auth", _asked(self.changing))
-        return Headers((*headers, ("authorization", token)))
+        return Headers((*headers, ("authorization", _asked(self.changing))))
 
 
 NO_ACCESS = Access()
@@ -171,6 +171,8 @@ _AUTH: Any = (Bearer, Basic)
 def _asked(bearer: Bearer) -> str:
     try:
         return bearer.value()
+    except InvalidInput:
+        raise
     except Exception as error:
         # Its text is not ours to show.
         raise AccessDenied(

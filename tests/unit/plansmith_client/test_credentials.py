@@ -6,6 +6,7 @@ import copy
 import pickle
 from pathlib import Path
 from traceback import TracebackException
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,13 @@ def test_a_value_that_cannot_be_sent_is_refused_and_not_shown(given: dict) -> No
     with pytest.raises(InvalidInput, match="visible ASCII") as caught:
         access(HTTP, **given)
     assert SECRET not in str(caught.value)
+
+
+def test_a_function_that_gives_no_token_is_refused() -> None:
+    token: Any = lambda: None  # noqa: E731
+    made = access(parse_endpoint("grpc://host:1"), auth=Bearer(token))
+    with pytest.raises(InvalidInput, match="auth: its value is not a text"):
+        made.headers()
 
 
 def test_a_token_that_a_function_gives_is_checked_too() -> None:
