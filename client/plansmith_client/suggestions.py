@@ -51,4 +51,7 @@ def _unready(name: str, version: int | None, index: Sequence[IndexEntry]) -> str
     ready = [str(one.version) for one in mine if one.state == "READY"]
     if not ready:
         return "is in the repository but not loaded"
+    if version is None:
+        # Between the refusal and the index.
+        return f"was not loaded when it was asked; by now version {', '.join(ready)} is ready"
     return f"no version {version}; ready: {', '.join(ready)}"

@@ -193,7 +193,8 @@ class _Tries:
             return self._gives_up(place, verdict)
         if elsewhere and fleet.take_retry():
             return True
-        if verdict == "lost":
+        if verdict in ("lost", "loading"):
+            # One that is stopped lets go of its models first.
             seen = yield from self._seen(place)
             if seen == "gone":
                 # An outage, not an overload: it costs no budget, and nothing is sent until it ends.

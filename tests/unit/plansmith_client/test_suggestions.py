@@ -41,6 +41,11 @@ def told(name: str, version: int | None, *index: IndexEntry) -> str:
         (None, [], "no model 'ecko', nor any other"),
         (9, [entry("ecko"), entry("ecko", 2)], "no version 9; ready: 1, 2"),
         (None, [entry("ecko", 1, "UNAVAILABLE", "no file")], "version 1 is UNAVAILABLE: no file"),
+        (
+            None,
+            [entry("ecko"), entry("ecko", 2)],
+            "was not loaded when it was asked; by now version 1, 2",
+        ),
         (None, [entry("ecko", None, "")], "is in the repository but not loaded"),
     ],
 )

@@ -314,3 +314,22 @@ def test_whatever_servers_do(
         assert call.deadline.elapsed_s() <= timeout_s + 2 * TOOK_S
         assert [one.outstanding for one in world.fleet._members] == [0] * count or count == 1
         assert not any(one.circuit.probing for one in world.fleet._members)
+
+
+def test_a_server_that_lets_go_of_its_models_before_it_restarts_is_waited_for() -> None:
+    """It takes long to stop; until then it answers, and says that it is not ready."""
+
+    def restarted(call: Call[Any], now: float) -> Any:
+        if not 1001 <= now < 1010:
+            return well(call, now)
+        if now > 1009:
+            return dead(call, now)
+        if isinstance(call, ServerReadyCall):
+            return False
+        raise not_found()
+
+    world = World([restarted])
+    world.ask(world.call())
+    world.now = 1001
+    assert world.ask(world.call(timeout_s=60)) == REPLY
+    assert world.now < 1015
