@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -166,6 +166,7 @@ class Access:
 NO_ACCESS = Access()
 # What a caller gives is not always what a type checker would let through.
 _AUTH: Any = (Bearer, Basic)
+_MAPPING: Any = Mapping
 
 
 def _asked(bearer: Bearer) -> str:
@@ -202,9 +203,9 @@ def access(
     if auth is not None and not isinstance(auth, _AUTH):
         kind = type(auth).__name__
         raise InvalidInput(f"auth is a {kind}: give Bearer(token) or Basic(user, password)")
-    fixed = [checked_header(name, value) for name, value in (headers or {}).items()]
+    fixed = [checked_header(name, value) for name, value in _named("headers", headers)]
     mark = "" if endpoint.over_http else _RESTRICTED_GRPC
-    for key, value in (restricted or {}).items():
+    for key, value in _named("restricted", restricted):
         fixed.append(checked_header(mark + key, value))
     if auth is not None and any(name == "authorization" for name, _ in fixed):
         raise InvalidInput("headers: authorization is given by auth too; give it once")
@@ -216,6 +217,13 @@ def access(
         # It never changes: written once.
         fixed.append(("authorization", checked_value("auth", auth.value())))
     return Access(tls=tls, fixed=Headers(fixed))
+
+
+def _named(what: str, given: Mapping[str, str] | None) -> Iterable[Header]:
+    if given is not None and not isinstance(given, _MAPPING):
+        # Not shown: values may be tokens.
+        raise InvalidInput(f"{what} is a {type(given).__name__}: give a dict, {{name: value}}")
+    return (given or {}).items()
 
 
 def accesses(

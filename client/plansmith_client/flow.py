@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, NoReturn, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from plansmith_client.batching import pieces
@@ -46,6 +47,8 @@ from plansmith_client.tensors import Array, ModelMetadata
 
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
 MetadataCache: TypeAlias = dict[tuple[str, int | None], ModelMetadata]
+# What a caller gives is not always what a type checker would let through.
+_WHOLE: Any = (int, np.integer)
 Outputs: TypeAlias = tuple[OutputTensor, ...]
 Inputs: TypeAlias = "Mapping[str, Array]"
 # What a call was given: an array without a name, and those with one.
@@ -87,11 +90,11 @@ class ModelFlows:
             check_answers_once(metadata)
             names = checked_outputs(metadata, outputs)
             call = self.inference(deadline, record, metadata, arrays, names, sequence)
-            return with_into(call, metadata, into) if into else call
+            return call if into is None else with_into(call, metadata, into)
 
         with record:
             answer = yield from self._infer(request, deadline, record)
-            return filled(answer, into, self.name) if into else decoded(answer)
+            return decoded(answer) if into is None else filled(answer, into, self.name)
 
     def call(
         self,
@@ -157,8 +160,9 @@ class ModelFlows:
             raise
 
     def classify(self, array: Array, top: int, timeout: Timeout | None) -> Flow[list[list[Ranked]]]:
-        if top < 1:
-            raise InvalidInput(f"k {top} is not at least 1", model=self.name, version=self.version)
+        if not isinstance(top, _WHOLE) or top < 1:
+            fault = f"k {top!r} is not a whole number of at least 1"
+            raise InvalidInput(fault, model=self.name, version=self.version)
         deadline, record = self.deadline(timeout), self.record()
 
         def request(metadata: ModelMetadata) -> InferCall:

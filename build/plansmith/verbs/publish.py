@@ -41,7 +41,7 @@ def arguments(verb: ArgumentParser) -> None:
 
 def control_options(verb: ArgumentParser) -> None:
     verb.add_argument(
-        "--url", metavar="HOST:PORT", help="gRPC of the running server, such as localhost:8001"
+        "--url", metavar="HOST:PORT", help="of the running server, such as localhost:8001"
     )
     verb.add_argument("--reason", default="", help="for the history")
 

@@ -16,9 +16,21 @@ from plansmith_client.errors import InvalidInput
 from plansmith_client.results import Result
 from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata, is_on_gpu
 
+# What a caller gives is not always what a type checker would let through.
+_MAPPING: Any = Mapping
+
 
 def with_into(call: InferCall, metadata: ModelMetadata, into: Mapping[str, Array]) -> InferCall:
     """`call` with the arrays that its outputs go to. Raises InvalidInput for one that cannot be."""
+    if not isinstance(into, _MAPPING):
+        kind = type(into).__name__
+        raise InvalidInput(
+            f"{call.model}: into is a {kind}, not arrays by name: give {{output: array}}",
+            model=call.model,
+            version=call.version,
+        )
+    if not into:
+        return call
     outputs = {spec.name: spec for spec in metadata.outputs}
     asked = call.outputs or tuple(outputs)
     for name in checked_outputs(metadata, tuple(into)):

@@ -185,3 +185,12 @@ def test_a_version_that_is_no_number(connect: Connect, echo_server: str) -> None
 def test_a_number_in_the_place_of_a_policy(connect: Connect, name: str) -> None:
     with pytest.raises(InvalidInput, match=rf"{name} is 3: give {name.title()}\(\.\.\.\)"):
         connect("here:1", **{name: 3})
+
+
+def test_an_array_for_a_dict_of_arrays_and_half_a_class(connect: Connect, echo_server: str) -> None:
+    client = connect(echo_server)
+    with pytest.raises(InvalidInput, match="echo: into is a ndarray, not arrays by name"):
+        client.model("echo").infer({"x": X}, into=X)
+    for k in (2.5, "2", None, 0):
+        with pytest.raises(InvalidInput, match=rf"k {k!r} is not a whole number of at least 1"):
+            client.model("classes").classify(np.zeros((1, 3), np.float32), k=k)

@@ -180,3 +180,11 @@ def test_a_traceback_with_variables_shows_no_token(url: str) -> None:
     shown = [str(frame.locals) for frame in ours if frame.filename != __file__]
     assert len(shown) > 3
     assert not [one for one in shown if secret in one]
+
+
+@pytest.mark.parametrize("what", ["headers", "restricted"])
+def test_headers_that_are_no_dict_are_refused_and_not_shown(what: str) -> None:
+    given: Any = [("x-key", "s3cret")]
+    with pytest.raises(InvalidInput, match=rf"{what} is a list: give a dict") as caught:
+        access(HTTP, **{what: given})
+    assert "s3cret" not in str(caught.value)
