@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plansmith_client.calls import AsyncTransport, Call, InferCall, OutputTensor, ReplyT, Transport
 from plansmith_client.cancellation import Cancellation
@@ -14,6 +14,7 @@ from plansmith_client.slotted import slotted
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from types import CoroutineType
 
 
 @slotted()
@@ -68,10 +69,11 @@ class OwnAsyncTransport:
         self._running_loop = get_running_loop
         self._loop: AbstractEventLoop | None = None
 
-    async def send(self, call: Call[ReplyT]) -> ReplyT:
+    # Not a coroutine of its own, which every call would go through for nothing.
+    def send(self, call: Call[ReplyT]) -> CoroutineType[Any, Any, ReplyT]:
         if os.getpid() != self._owner.process_id or self._running_loop() is not self._loop:
             self._check()
-        return await self._transport.send(call)
+        return self._transport.send(call)
 
     def stream(self, call: InferCall) -> AsyncGenerator[tuple[OutputTensor, ...]]:
         self._check()
