@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["auto"] | bool
 
 _MODES: tuple[object, ...] = ("auto", True, False)
-# Smaller tensors cost no more over the wire. Measured with a Triton 2.51 that echoes, in ms of this
-# process's CPU over gRPC, over HTTP and by reference: 1.3, 0.5 and 0.4 for 256 kB, 0.5, 0.3 and 0.4
-# for 128 kB.
+# From here on it pays for all: calls of this size were 1.2 to 2.2 times as many as over the wire, and
+# cost less CPU (make bench-client ARGS="--bytes 262144 --only shared", 2 cores of an AMD EPYC, over
+# both protocols, 1 and 16 in flight).
 THRESHOLD_BYTES = 2**18
 
 

@@ -15,12 +15,14 @@ pytestmark = pytest.mark.alone
 
 FOLDER = Path(plansmith_client.__file__).parents[1]
 LIMIT_S = 0.35
+# Of a busy machine the quickest counts: what else it does only adds.
+MOST_RUNS = 25
 # The interpreter's own start is not in it; numpy is.
 PROGRAM = """
 import sys, time
 begun = time.perf_counter()
 import plansmith_client
-plansmith_client.Client("localhost:1")
+plansmith_client.Client("grpc://localhost:1")
 print(time.perf_counter() - begun, "plansmith_client.over_http.transport" in sys.modules)
 """
 
@@ -33,10 +35,12 @@ def test_import_with_grpc_takes_less_than_350_ms_and_leaves_http_out(tmp_path: P
         "PYTHONDONTWRITEBYTECODE": "",
     }
     run(environment)
-    found = [run(environment) for _ in range(7)]
-    # What else the machine does only adds.
-    assert min(seconds for seconds, _ in found) < LIMIT_S
-    assert not any(has_http for _, has_http in found)
+    found: list[float] = []
+    while len(found) < MOST_RUNS and min(found, default=LIMIT_S) >= LIMIT_S:
+        seconds, has_http = run(environment)
+        assert not has_http
+        found.append(seconds)
+    assert min(found) < LIMIT_S
 
 
 def run(environment: dict[str, str]) -> tuple[float, bool]:
