@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["auto"] | bool
 
 _MODES: tuple[object, ...] = ("auto", True, False)
-# From here on it pays for all: calls of this size were 1.2 to 2.2 times as many as over the wire, and
-# cost less CPU (make bench-client ARGS="--bytes 262144 --only shared", 2 cores of an AMD EPYC, over
+# From here on it pays: calls of this size were 1.2 to 2.2 times as many as over the wire, and cost
+# less CPU (make bench-client ARGS="--bytes 262144 --only shared", on 2 cores of an AMD EPYC, over
 # both protocols, 1 and 16 in flight).
 THRESHOLD_BYTES = 2**18
 
