@@ -144,7 +144,7 @@ class AsyncClient:
         """As `Client.shared_memory`, for `async with`; not awaited itself."""
         from plansmith_client.memory.regions import AsyncSharedRegion
 
-        return AsyncSharedRegion(self._core.sharing.begun(), size_bytes, name)
+        return AsyncSharedRegion(self._core.region_memory(), size_bytes, name)
 
     def cuda_shared_memory(
         self, size_bytes: int, *, device_id: int = 0, name: str | None = None
@@ -152,10 +152,11 @@ class AsyncClient:
         """As `Client.cuda_shared_memory`, for `async with`; not awaited itself."""
         from plansmith_client.memory.cuda_regions import AsyncCudaRegion
 
-        return AsyncCudaRegion(self._core.sharing.begun(), size_bytes, device_id, name)
+        return AsyncCudaRegion(self._core.region_memory(), size_bytes, device_id, name)
 
     async def close(self) -> None:
         """As `Client.close`."""
+        self._core.sharing.closed = True
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

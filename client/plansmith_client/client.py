@@ -200,7 +200,7 @@ class Client:
         """
         from plansmith_client.memory.regions import SharedRegion
 
-        return SharedRegion(self._core.sharing.begun(), size_bytes, name)
+        return SharedRegion(self._core.region_memory(), size_bytes, name)
 
     def cuda_shared_memory(
         self, size_bytes: int, *, device_id: int = 0, name: str | None = None
@@ -216,10 +216,11 @@ class Client:
         """
         from plansmith_client.memory.cuda_regions import CudaRegion
 
-        return CudaRegion(self._core.sharing.begun(), size_bytes, device_id, name)
+        return CudaRegion(self._core.region_memory(), size_bytes, device_id, name)
 
     def close(self) -> None:
         """Ends the connection; calls in flight raise PlansmithClientError. Safe to repeat."""
+        self._core.sharing.closed = True
         self._transport.close()
         self._workers.close()
 

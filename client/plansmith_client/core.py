@@ -18,12 +18,14 @@ from plansmith_client.memory.sharing import Mode, Sharing, checked_mode
 from plansmith_client.resilience.fleet import Fleet
 from plansmith_client.resilience.policies import Balancing, Breaker, Hedge, Retry
 from plansmith_client.slotted import slotted
+from plansmith_client.statuses import closed
 from plansmith_client.tensors import ModelMetadata
 from plansmith_client.transports import Granted
 
 if TYPE_CHECKING:
     from plansmith_client.insight.watching import Watched
     from plansmith_client.management.flows import ServerFlows
+    from plansmith_client.memory.regions import Memory
 
 # A client's own where it is given none; nothing can change them.
 RETRY, BREAKER, BALANCING = Retry(), Breaker(), Balancing()
@@ -58,6 +60,13 @@ class Core:
             limit_bytes=self.limit_bytes,
             observer=self.observer,
         )
+
+    def region_memory(self) -> Memory:
+        """Where regions are made. Raises PlansmithClientError once closed, and in a fork."""
+        self.owner.check()
+        if self.sharing.closed:
+            raise closed(self.owner.url)
+        return self.sharing.begun()
 
     def managing(self) -> ServerFlows:
         """The flows of the server itself."""

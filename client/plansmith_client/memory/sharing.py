@@ -38,6 +38,8 @@ class Sharing:
         self.mode: Mode = mode
         # None as long as nothing was shared.
         self.memory: Memory | None = None
+        # With the client: no regions are made then.
+        self.closed: bool = False
         self._lock = threading.Lock()
 
     def begun(self) -> Memory:

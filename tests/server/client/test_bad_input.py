@@ -82,6 +82,9 @@ def test_a_client_that_is_closed(connect: Connect, echo_server: str, call: str) 
         CALLS[call](client.model("echo"))
     with pytest.raises(PlansmithClientError, match=r"client for \S+ is closed: make a new one"):
         client.is_ready()
+    for region in (client.shared_memory, client.cuda_shared_memory):
+        with pytest.raises(PlansmithClientError, match=r"client for \S+ is closed: make a new one"):
+            region(64)
 
 
 # Each kind of client has answered once, and answers again when the child has ended.
@@ -104,7 +107,8 @@ for one in (ask, ask_async):
 child = os.fork()
 if not child:
     try:
-        for one in (ask, lambda: client.model("echo").submit(x).result()):
+        submit = lambda: client.model("echo").submit(x).result()
+        for one in (ask, submit, lambda: client.shared_memory(64)):
             try:
                 one()
             except PlansmithClientError as error:
