@@ -13,6 +13,7 @@ from plansmith_client.classification import RANKED_DTYPES
 from plansmith_client.datatypes import encode, numpy_dtype
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import InvalidInput
+from plansmith_client.given import is_given_as
 from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata, is_on_gpu
 
 # Protobuf's limit for one message, less room for names and shapes.
@@ -24,7 +25,6 @@ HTTP_MESSAGE_BYTES = 2**26 - 2**16
 Casting: TypeAlias = Literal["safe"]
 # What is on a GPU has dtype, shape and size too: to a type checker the two are one after this.
 _ARRAY: Any = np.ndarray
-_MAPPING: Any = Mapping
 
 
 def checked_casting(casting: Casting | None) -> Casting | None:
@@ -141,7 +141,7 @@ def _tensor(metadata: ModelMetadata, spec: TensorMetadata, array: NDArray[Any]) 
 
 def _check_names(metadata: ModelMetadata, arrays: Mapping[str, Array]) -> None:
     known = [spec.name for spec in metadata.inputs]
-    if not isinstance(arrays, _MAPPING):
+    if not is_given_as(arrays, Mapping):
         kind = type(arrays).__name__
         raise _error(metadata, f"inputs is a {kind}, not arrays by name: give a dict of them")
     for name in arrays:

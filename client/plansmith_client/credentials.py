@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from plansmith_client.endpoints import Endpoint
 from plansmith_client.errors import AccessDenied, InvalidInput
+from plansmith_client.given import is_given_as
 from plansmith_client.slotted import slotted
 
 if TYPE_CHECKING:
@@ -164,9 +165,6 @@ class Access:
 
 
 NO_ACCESS = Access()
-# What a caller gives is not always what a type checker would let through.
-_AUTH: Any = (Bearer, Basic)
-_MAPPING: Any = Mapping
 
 
 def _asked(bearer: Bearer) -> str:
@@ -200,7 +198,7 @@ def access(
             f"url {endpoint.url!r}: tls is for https:// and grpcs://, not {endpoint.scheme}://"
         )
     # Not shown: it may be the token itself.
-    if auth is not None and not isinstance(auth, _AUTH):
+    if auth is not None and not is_given_as(auth, Bearer, Basic):
         kind = type(auth).__name__
         raise InvalidInput(f"auth is a {kind}: give Bearer(token) or Basic(user, password)")
     fixed = [checked_header(name, value) for name, value in _named("headers", headers)]
@@ -220,7 +218,7 @@ def access(
 
 
 def _named(what: str, given: Mapping[str, str] | None) -> Iterable[Header]:
-    if given is not None and not isinstance(given, _MAPPING):
+    if given is not None and not is_given_as(given, Mapping):
         # Not shown: values may be tokens.
         raise InvalidInput(f"{what} is a {type(given).__name__}: give a dict, {{name: value}}")
     return (given or {}).items()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from plansmith_client.errors import InvalidInput
+from plansmith_client.given import is_given_as
 from plansmith_client.slotted import slotted
 
 Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
@@ -24,8 +25,6 @@ _FORMS = (
 )
 # Letters, digits, dots, hyphens; underscores are in names that container networks make.
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
-# What a caller gives, such as None for a variable that is not set, is not always what is typed.
-_TEXT: Any = str
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 
 
@@ -59,7 +58,8 @@ def parse_endpoint(url: str) -> Endpoint:
 
     Without a scheme it is HTTP at port 8000, where Triton has it, and gRPC at any other.
     """
-    if not isinstance(url, _TEXT):
+    # Such as None, of a variable that is not set.
+    if not is_given_as(url, str):
         raise InvalidInput(f"url is a {type(url).__name__}, not a text; {_FORMS}")
     shown = _shown(url)
     try:

@@ -37,6 +37,7 @@ from plansmith_client.deadline import Deadline, Timeout, deadline_of
 from plansmith_client.description import described
 from plansmith_client.errors import InvalidInput, ModelNotFound, ServerFault
 from plansmith_client.fitting import Fitting
+from plansmith_client.given import is_given_as
 from plansmith_client.insight.observer import Observer
 from plansmith_client.insight.records import CallRecord
 from plansmith_client.memory.into import filled, with_into
@@ -47,8 +48,6 @@ from plansmith_client.tensors import Array, ModelMetadata
 
 # Of one client, by model and version. Dict operations are atomic, so threads may share it.
 MetadataCache: TypeAlias = dict[tuple[str, int | None], ModelMetadata]
-# What a caller gives is not always what a type checker would let through.
-_WHOLE: Any = (int, np.integer)
 Outputs: TypeAlias = tuple[OutputTensor, ...]
 Inputs: TypeAlias = "Mapping[str, Array]"
 # What a call was given: an array without a name, and those with one.
@@ -160,7 +159,7 @@ class ModelFlows:
             raise
 
     def classify(self, array: Array, top: int, timeout: Timeout | None) -> Flow[list[list[Ranked]]]:
-        if not isinstance(top, _WHOLE) or top < 1:
+        if not is_given_as(top, int, np.integer) or top < 1:
             fault = f"k {top!r} is not a whole number of at least 1"
             raise InvalidInput(fault, model=self.name, version=self.version)
         deadline, record = self.deadline(timeout), self.record()

@@ -13,16 +13,14 @@ from plansmith_client.calls import InferCall, OutputTensor
 from plansmith_client.checks import checked_outputs
 from plansmith_client.datatypes import decode, encode, numpy_dtype
 from plansmith_client.errors import InvalidInput
+from plansmith_client.given import is_given_as
 from plansmith_client.results import Result
 from plansmith_client.tensors import Array, ModelMetadata, TensorMetadata, is_on_gpu
-
-# What a caller gives is not always what a type checker would let through.
-_MAPPING: Any = Mapping
 
 
 def with_into(call: InferCall, metadata: ModelMetadata, into: Mapping[str, Array]) -> InferCall:
     """`call` with the arrays that its outputs go to. Raises InvalidInput for one that cannot be."""
-    if not isinstance(into, _MAPPING):
+    if not is_given_as(into, Mapping):
         kind = type(into).__name__
         raise InvalidInput(
             f"{call.model}: into is a {kind}, not arrays by name: give {{output: array}}",
