@@ -1,4 +1,4 @@
-"""A server that takes tensors by shared memory, in this process; and a clock for its client."""
+"""A server that takes tensors by shared memory, in this process; a client's clock and calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plansmith_client.calls import Call, InferCall, OutputTensor
+from plansmith_client.calls import Call, InferCall, InputTensor, OutputTensor
+from plansmith_client.deadline import Deadline
+from plansmith_client.drivers import run
 from plansmith_client.errors import (
     ModelNotFound,
     PlansmithClientError,
@@ -22,6 +24,11 @@ from plansmith_client.memory.calls import (
     UnregisterCall,
 )
 from plansmith_client.memory.posix import SHARED_MEMORY
+from plansmith_client.memory.session import Session
+from plansmith_client.memory.sharing import THRESHOLD_BYTES
+
+# What goes by shared memory, asked or not.
+LARGE_BYTES = THRESHOLD_BYTES
 
 
 class Server:
@@ -96,3 +103,19 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def call(fill: int = 1, content: NDArray[Any] | None = None, **named: Any) -> InferCall:
+    content = np.full(LARGE_BYTES, fill, np.uint8) if content is None else content
+    one = InputTensor(name="x", dtype="UINT8", shape=content.shape, content=content)
+    return InferCall(deadline=Deadline(1), model="m", inputs=(one,), **named)
+
+
+def infer(session: Session, server: Server, asked: InferCall) -> bytes:
+    assert session.takes(asked)
+    (output,) = run(session.infer(asked), server)
+    return bytes(output.content)
+
+
+def is_by_reference(asked: InferCall) -> bool:
+    return any(asked.references.inputs)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from plansmith_client.calls import Call, InferCall, InputTensor
-from plansmith_client.deadline import Deadline
+from plansmith_client.calls import Call, InferCall
 from plansmith_client.drivers import run
 from plansmith_client.errors import (
     DeadlineExceeded,
@@ -22,7 +18,6 @@ from plansmith_client.errors import (
     ServerUnavailable,
 )
 from plansmith_client.management.calls import ServerMetadataCall
-from plansmith_client.memory import pool, regions
 from plansmith_client.memory.calls import (
     RegionsCall,
     RegisterCall,
@@ -30,67 +25,20 @@ from plansmith_client.memory.calls import (
 )
 from plansmith_client.memory.naming import Process, this_process
 from plansmith_client.memory.posix import SHARED_MEMORY
-from plansmith_client.memory.regions import Memory, SharedRegion
 from plansmith_client.memory.session import Session
-from plansmith_client.memory.sharing import Mode
-from region_server import Clock, Server
+from region_server import LARGE_BYTES, Clock, Server, call, infer, is_by_reference
 
-ITEMS = 2**17
 TOO_LARGE = (
     "shared memory size specified with the request for output 'y' (1 bytes) should be at least 2 "
     "bytes to hold the results"
 )
 
 
-@pytest.fixture
-def server() -> Server:
-    return Server()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def session_of(clock: Clock) -> Iterator[Callable[..., Session]]:
-    made: list[Session] = []
-
-    def make(mode: Mode = "auto", memory: Memory | None = None) -> Session:
-        made.append(Session(memory or Memory(mode), "grpc://here:1", clock))
-        return made[-1]
-
-    yield make
-    for one in made:
-        run(one.close(), Server())
-
-
-@pytest.fixture
-def session(session_of: Callable[..., Session]) -> Session:
-    return session_of()
-
-
-def call(fill: int = 1, content: NDArray[Any] | None = None, **named: Any) -> InferCall:
-    content = np.full(2 * ITEMS, fill, np.uint8) if content is None else content
-    one = InputTensor(name="x", dtype="UINT8", shape=content.shape, content=content)
-    return InferCall(deadline=Deadline(1), model="m", inputs=(one,), **named)
-
-
-def infer(session: Session, server: Server, asked: InferCall) -> bytes:
-    assert session.takes(asked)
-    (output,) = run(session.infer(asked), server)
-    return bytes(output.content)
-
-
-def is_by_reference(asked: InferCall) -> bool:
-    return any(asked.references.inputs)
-
-
 def test_a_slot_is_registered_once_and_the_server_asked_what_it_is(
     session: Session, server: Server
 ) -> None:
     for fill in range(3):
-        assert infer(session, server, call(fill)) == bytes([fill]) * 2 * ITEMS
+        assert infer(session, server, call(fill)) == bytes([fill]) * LARGE_BYTES
     assert server.count(ServerMetadataCall) == 1
     # The input's slot, and from the third call on the answer's.
     assert server.count(RegisterCall) == 2
@@ -168,7 +116,7 @@ def test_what_a_restarted_server_lost_is_registered_again(session: Session, serv
     for _ in range(3):
         infer(session, server, call())
     server.open.clear()
-    assert infer(session, server, call(9)) == bytes([9]) * 2 * ITEMS
+    assert infer(session, server, call(9)) == bytes([9]) * LARGE_BYTES
     assert is_by_reference(server.last())
 
 
@@ -200,7 +148,7 @@ def test_an_answer_larger_than_expected_is_asked_for_again(
     for _ in range(3):
         infer(session, server, call())
     server.faults[InferCall] = [ServerFault(TOO_LARGE, status="INTERNAL")]
-    assert infer(session, server, call(2)) == bytes([2]) * 2 * ITEMS
+    assert infer(session, server, call(2)) == bytes([2]) * LARGE_BYTES
     assert server.last().references.outputs == ()
     infer(session, server, call())
     assert server.last().references.outputs == ()
@@ -301,70 +249,4 @@ def test_closing_asks_a_server_that_is_gone_once(session: Session, server: Serve
         infer(session, server, call())
     server.faults[UnregisterCall] = [ServerUnavailable("gone", status="UNAVAILABLE")]
     run(session.close(), server)
-    assert server.count(UnregisterCall) == 1
-
-
-def test_regions_of_the_caller_are_found_by_where_arrays_lie(
-    session_of: Callable[..., Session], server: Server
-) -> None:
-    memory = Memory("auto")
-    session = session_of(memory=memory)
-    region = memory.open(4096, None)
-    content = region.object.content
-    content[100:200] = 7
-    assert infer(session, server, call(content=content[100:200])) == bytes([7]) * 100
-    part = server.last().references.inputs[0]
-    assert part is not None
-    assert (part.region, part.offset_bytes, part.size_bytes) == (region.object.name, 100, 100)
-    infer(session, server, call(content=np.zeros(100, np.uint8)))
-    assert not is_by_reference(server.last())
-    memory.forget(region)
-    assert not session.takes(call(content=content[100:200]))
-
-
-def test_outputs_of_the_callers_own_are_marked(
-    session_of: Callable[..., Session], server: Server
-) -> None:
-    memory = Memory("auto")
-    session = session_of(memory=memory)
-    content = memory.open(4096, None).object.content
-    into = (("y", content[512:612]),)
-    given = np.full(100, 3, np.uint8)
-    (output,) = run(session.infer(call(content=given, outputs=("y",), into=into)), server)
-    assert output.placed
-    assert content[512:612].tolist() == [3] * 100
-
-
-def test_where_there_is_no_proc_tensors_go_over_the_wire(
-    session: Session, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing() -> Process:
-        raise FileNotFoundError("/proc/self/ns/pid")
-
-    for module in (pool, regions):
-        monkeypatch.setattr(module, "this_process", missing)
-    infer(session, server, call(fill=3))
-    assert not is_by_reference(server.last())
-    with pytest.raises(InvalidInput, match="cannot be made"):
-        Memory("auto").open(4096, None)
-
-
-def test_a_fork_that_leaves_a_region_asks_no_server(
-    session_of: Callable[..., Session], server: Server
-) -> None:
-    memory = Memory("auto")
-    session = session_of(memory=memory)
-    memory.sessions.append((session, server))
-    with SharedRegion(memory, 4096, None) as region:
-        infer(session, server, call(content=region.array(np.uint8, 100)))
-        child = os.fork()
-        if not child:
-            asked = -1
-            try:
-                region.__exit__(None, None, None)
-                asked = server.count(UnregisterCall)
-            finally:
-                os._exit(asked & 0xFF)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert (SHARED_MEMORY / region.name).exists()
     assert server.count(UnregisterCall) == 1
